@@ -1,0 +1,42 @@
+# make lab: everything installed in .venv, and JupyterLab open.  make test: the whole suite.
+#
+#   PYTHON=python3.13        the interpreter to build .venv with
+#   TORCH_INDEX=URL          where to look for torch and torchvision first
+#   CONSTRAINTS=FILE         the versions to install (empty: the newest allowed)
+#   ONLY=03                  the notebooks that `make notebooks` runs
+
+PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
+CONSTRAINTS ?= constraints.txt
+VENV := .venv/bin/python
+export TORCH_INDEX CONSTRAINTS
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: lab test lint notebooks test-portable bench install
+.DEFAULT_GOAL := lab
+
+install:
+	@"$(PYTHON)" tools/install.py
+
+lab: install
+	@env -u OMP_NUM_THREADS $(VENV) tools/lab.py
+
+test: install
+	@$(VENV) -m pytest
+
+lint: install
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+
+notebooks: install
+	@$(VENV) tools/notebooks.py run $(ONLY)
+
+# The outputs must not depend on the processor's vector units or on the thread count.
+test-portable: install
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(VENV) -m pytest notebooks
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 $(VENV) -m pytest notebooks
+	OMP_NUM_THREADS=1 $(VENV) -m pytest notebooks
+	OMP_NUM_THREADS=2 $(VENV) -m pytest notebooks
+	OMP_NUM_THREADS=8 $(VENV) -m pytest notebooks
+
+bench: install
+	@$(VENV) benchmarks/loop.py

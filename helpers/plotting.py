@@ -1,0 +1,307 @@
+"""Numbers in, matplotlib Axes out: one style and one palette for every notebook."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+AMBER, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#6E6E6E"
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK)
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": plt.cycler(color=PALETTE, linestyle=LINE_STYLES),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 80,
+    "figure.figsize": (7.5, 3.6),
+    "grid.alpha": 0.35,
+    "grid.linewidth": 0.6,
+    "image.cmap": "viridis",
+    "legend.frameon": False,
+    "lines.linewidth": 1.9,
+}
+
+
+def set_style() -> None:
+    """Give every later figure the course's look, sharp on high-density screens."""
+    plt.rcParams.update(STYLE)
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("retina")
+
+
+def plot_history(history: Sequence[Mapping], axes: Sequence[Axes] | None = None):
+    """Draw a history's losses and its other validation figures; return the Axes.
+
+    Every record is one epoch. The first of the Axes holds the losses, and each
+    further one a metric, as in `val_accuracy`.
+    """
+    if not history:
+        raise ValueError("The history is empty: no epoch was finished.")
+    metrics = [k for k in history[0] if k.startswith("val_") and k != "val_loss"]
+    if axes is None:
+        _, axes = plt.subplots(1, 1 + len(metrics), squeeze=False)
+        axes = axes[0]
+    groups = [["train_loss", "val_loss"], *([name] for name in metrics)]
+    epochs = [record["epoch"] for record in history]
+    for ax, names in zip(axes, groups, strict=True):
+        for i, name in enumerate(name for name in names if name in history[0]):
+            values = [record[name] for record in history]
+            label = "training" if name == "train_loss" else "validation"
+            colour = BLUE if name == "train_loss" else ORANGE
+            every = max(1, len(values) // 10)
+            style = {"marker": MARKERS[i], "markevery": every, "label": label}
+            ax.plot(epochs, values, color=colour, **style)
+        ax.set(xlabel="epoch", ylabel=names[-1].removeprefix("val_"))
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend()
+    return axes
+
+
+def plot_descent_step(
+    curve: Callable[[Tensor], Tensor],
+    start: float,
+    learning_rate: float,
+    span: tuple[float, float] = (-3, 3),
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a curve, its tangent at `start`, and the descent step from there."""
+    if ax is None:
+        _, ax = plt.subplots()
+    x = torch.tensor(float(start), requires_grad=True)
+    y = curve(x)
+    (slope,) = torch.autograd.grad(y, x)
+    x0, y0, slope = x.item(), y.item(), slope.item()
+    x1 = x0 - learning_rate * slope
+    y1 = curve(torch.tensor(x1)).item()
+    xs = torch.linspace(min(*span, x1), max(*span, x1), 300)
+    ax.plot(xs, curve(xs), label="loss")
+    ax.axline((x0, y0), slope=slope, color=ORANGE, ls="--", label=f"slope {slope:.2f}")
+    ax.plot(x0, y0, "o", color=BLACK, markersize=8, label="start")
+    ax.plot(x1, y1, "*", color=BLACK, markersize=13, label="after one step")
+    arrow = {"arrowstyle": "-|>", "linewidth": 2, "color": BLACK}
+    ax.annotate("", (x1, y0), (x0, y0), arrowprops=arrow)
+    ax.vlines(x1, y0, y1, color=BLACK, ls=":")
+    low, high = curve(xs).min().item(), curve(xs).max().item()
+    margin = 0.1 * (high - low)
+    ax.set(xlabel="x", ylabel="loss", ylim=(low - margin, high + margin))
+    ax.legend()
+    return ax
+
+
+def plot_logits(
+    logits: Sequence[float], true_class: int, axes: Sequence[Axes] | None = None
+):
+    """Draw logits, their softmax, and the gradient of the cross-entropy."""
+    if axes is None:
+        _, axes = plt.subplots(1, 3)
+    logits = torch.tensor(logits, dtype=torch.float32)
+    p = logits.softmax(0)
+    gradient = p.clone()
+    gradient[true_class] -= 1
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(true_class))
+    names = [chr(ord("A") + i) for i in range(len(logits))]
+    titles = ("logits", "probabilities", f"gradient (loss {loss:.2f})")
+    for ax, title, values in zip(axes, titles, (logits, p, gradient), strict=True):
+        bars = ax.bar(names, values.tolist(), color=PALETTE[: len(names)])
+        bars[true_class].set(hatch="//", edgecolor="white")
+        ax.bar_label(bars, fmt="%.2f", padding=2)
+        ax.axhline(0, color=BLACK, linewidth=0.8)
+        ax.margins(y=0.15)
+        ax.set(title=title, xlabel="class")
+    axes[1].set_ylim(0, 1.1)
+    return axes
+
+
+class GraphNode(NamedTuple):
+    """One node of an autograd graph: an operation's result, or a leaf."""
+
+    operation: str
+    name: str
+    value: float | None
+    grad: float | None
+    inputs: tuple[int, ...]
+
+
+def trace_graph(output: Tensor, **named: Tensor) -> list[GraphNode]:
+    """List the graph behind `output`, each node after its inputs.
+
+    Values and gradients are shown for the tensors passed by name. Gradients
+    are read, not computed: call `retain_grad()` on inner tensors and run
+    `backward()` first.
+    """
+    tensors = {id(t.grad_fn or t): (name, t) for name, t in named.items()}
+    nodes, index = [], {}
+
+    def visit(function):
+        if function in index:
+            return index[function]
+        inputs = tuple(visit(f) for f, _ in function.next_functions if f is not None)
+        leaf = getattr(function, "variable", None)
+        name, tensor = tensors.get(id(function if leaf is None else leaf), ("", None))
+        operation = function.name().split("::")[-1].split("Backward")[0]
+        index[function] = len(nodes)
+        nodes.append(
+            GraphNode(
+                operation if leaf is None else "leaf",
+                name,
+                None if tensor is None else tensor.item(),
+                _gradient(tensor),
+                inputs,
+            )
+        )
+        return index[function]
+
+    visit(output.grad_fn)
+    return nodes
+
+
+def plot_graph(output: Tensor, ax: Axes | None = None, **named: Tensor) -> Axes:
+    """Draw the autograd graph behind `output`, leaves at the left."""
+    nodes = trace_graph(output, **named)
+    places = _places(nodes)
+    if ax is None:
+        columns, rows = (len({p[i] for p in places}) for i in (0, 1))
+        _, ax = plt.subplots(figsize=(1.9 * columns + 0.4, 0.62 * rows + 1.1))
+    boxes = [
+        _draw_box(ax, place, _node_text(node), GREY if node.inputs else BLUE)
+        for node, place in zip(nodes, places, strict=True)
+    ]
+    for node, box in zip(nodes, boxes, strict=True):
+        for i in node.inputs:
+            _draw_arrow(ax, boxes[i], box)
+    xs, ys = zip(*places, strict=True)
+    ax.set(xlim=(min(xs) - 0.5, max(xs) + 0.5), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    ax.axis("off")
+    return ax
+
+
+def plot_training_loop(ax: Axes | None = None) -> Axes:
+    """Draw the circle of training, and the notebook that opens each part of it."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.5, 3))
+    places = {
+        "a batch\nof x and y": (0, 1),
+        "model": (1, 1),
+        "loss_fn\nnotebook 02": (2, 1),
+        "loss.backward()\nnotebook 01": (2, 0),
+        "optimizer.step()\nnotebook 03": (1, 0),
+    }
+    boxes = [
+        _draw_box(ax, place, text, BLUE if place[1] else ORANGE)
+        for text, place in places.items()
+    ]
+    arrows = [(0, 1, "x"), (1, 2, "logits"), (2, 3, "loss"), (3, 4, "gradients")]
+    for start, end, label in [*arrows, (4, 1, "new weights")]:
+        _draw_arrow(ax, boxes[start], boxes[end], label)
+    _draw_arrow(ax, boxes[0], boxes[2], "y", rise=0.4, bend=-0.3)
+    ax.set(xlim=(-0.3, 2.4), ylim=(-0.35, 1.65))
+    ax.axis("off")
+    return ax
+
+
+def plot_paths(
+    surface: Callable,
+    paths: Mapping[str, Sequence],
+    *,
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    minimum: tuple[float, float] | None = None,
+    labels: Sequence[str] = ("first weight", "second weight"),
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw where each path of (x, y) points went on the contours of `surface`."""
+    if ax is None:
+        _, ax = plt.subplots()
+    x, y = np.meshgrid(np.linspace(*xlim, 200), np.linspace(*ylim, 200))
+    height = surface(x, y)
+    height = np.log10(height - height.min() + 1e-2 * np.ptp(height))
+    ax.contourf(x, y, height, levels=12, cmap="viridis", alpha=0.35, antialiased=False)
+    for i, (name, points) in enumerate(paths.items()):
+        points = np.asarray(points, dtype=float)
+        ax.plot(
+            *points.T,
+            color=PALETTE[i % len(PALETTE)],
+            linestyle=LINE_STYLES[i % len(LINE_STYLES)],
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=4,
+            markevery=max(1, len(points) // 12),
+            label=name,
+        )
+    if minimum is not None:
+        ax.plot(*minimum, "*", color=BLACK, markersize=13, label="minimum")
+    ax.set(xlim=xlim, ylim=ylim, xlabel=labels[0], ylabel=labels[1])
+    ax.grid(False)
+    ax.legend(frameon=True, framealpha=0.85)
+    return ax
+
+
+def _draw_box(ax, place, text, colour):
+    """Write text in a rounded box; return the text."""
+    box = {"boxstyle": "round,pad=0.45", "edgecolor": colour, "facecolor": "white"}
+    return ax.text(*place, text, ha="center", va="center", bbox=box, zorder=3)
+
+
+def _draw_arrow(ax, start, end, label="", rise=0.0, bend=0.0):
+    """Draw an arrow from box to box, with a label beside its middle."""
+    (x0, y0), (x1, y1) = start.get_position(), end.get_position()
+    style = {
+        "arrowstyle": "-|>",
+        "color": GREY,
+        "connectionstyle": f"arc3,rad={bend}",
+        "patchA": start.get_bbox_patch(),
+        "patchB": end.get_bbox_patch(),
+    }
+    ax.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+    upright = x0 == x1
+    x, y = (x0 + x1) / 2 + 0.04 * upright, (y0 + y1) / 2 + 0.05 * (not upright) + rise
+    side = {"va": "center"} if upright else {"ha": "center", "va": "bottom"}
+    ax.text(x, y, label, color=GREY, **side)
+
+
+def _gradient(tensor):
+    """Read a tensor's gradient where autograd has kept one."""
+    if tensor is None or not (tensor.is_leaf or tensor.retains_grad):
+        return None
+    return None if tensor.grad is None else tensor.grad.item()
+
+
+def _node_text(node):
+    title = node.name if node.operation == "leaf" else node.operation
+    if node.value is None:
+        return title
+    value = f"{node.name} = {node.value:.4g}"
+    first = value if node.operation == "leaf" else f"{node.operation}\n{value}"
+    return first if node.grad is None else f"{first}\ngrad {node.grad:.4g}"
+
+
+def _places(nodes):
+    """Put each node one column before what uses it, and between its inputs."""
+    column, row, leaves = [0] * len(nodes), [0.0] * len(nodes), 0
+    for i in reversed(range(len(nodes))):
+        for j in nodes[i].inputs:
+            column[j] = min(column[j], column[i] - 1)
+    for i, node in enumerate(nodes):
+        if node.inputs:
+            row[i] = math.fsum(row[j] for j in node.inputs) / len(node.inputs)
+        else:
+            row[i], leaves = -1.25 * leaves, leaves + 1
+    return list(zip(column, row, strict=True))

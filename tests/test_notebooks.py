@@ -1,0 +1,259 @@
+"""The rules that hold the notebooks, and the proof that each rule can fail."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tools.notebooks import FOLDER, KERNEL, check, execute
+
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_keeps_the_rules(path):
+    assert check(path) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_between_notebooks_lead_somewhere(path):
+    for cell in read(path).cells:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", cell.source):
+            assert (FOLDER / target).exists(), target
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_imports_stand_in_one_cell_but_for_what_was_derived(path):
+    cells = [c.source for c in read(path).cells if c.cell_type == "code"]
+    importing = [c for c in cells if re.search(r"^(import|from) ", c, re.MULTILINE)]
+    derived = [c for c in importing[1:] if "from helpers." in c or "00_" in path.name]
+    assert importing[1:] == derived
+
+
+def sound_notebook():
+    """Return a small notebook that keeps every rule."""
+    cells = [
+        new_markdown_cell("# Title\n\nA sum of 1,234.5, and 50 % of it."),
+        new_code_cell("total = 1234.5", execution_count=1),
+        new_code_cell(
+            "print(total / 2)",
+            execution_count=2,
+            metadata={"tags": ["nbval-ignore-output"]},
+            outputs=[
+                new_output("stream", name="stdout", text="617.25, or 0.5, or 0.617\n")
+            ],
+        ),
+        new_code_cell("assert total > 0", execution_count=3),
+    ]
+    return new_notebook(cells=cells, metadata={"kernelspec": dict(KERNEL)})
+
+
+def problems_of(notebook, tmp_path):
+    path = tmp_path / "sample.ipynb"
+    nbformat.write(notebook, path)
+    return check(path)
+
+
+def test_sound_notebook_is_accepted(tmp_path):
+    assert problems_of(sound_notebook(), tmp_path) == []
+
+
+def unexecuted(notebook):
+    notebook.cells[1].execution_count = None
+
+
+def failed(notebook):
+    error = new_output("error", ename="ValueError", evalue="bad", traceback=[])
+    notebook.cells[1].outputs = [error]
+
+
+def foreign_kernel(notebook):
+    notebook.metadata.kernelspec.name = "my-env"
+
+
+def widget_state(notebook):
+    notebook.metadata.widgets = {"state": {}}
+
+
+def long_cell(notebook):
+    notebook.cells[1].source = "total = 1234.5\n" * 21
+
+
+def machine_path(notebook):
+    notebook.cells[2].outputs[0].text += "saved in /home/ada/model.pt"
+
+
+def path_in_traceback(notebook):
+    error = new_output(
+        "error", ename="E", evalue="", traceback=["File /Users/ada/x.py"]
+    )
+    notebook.cells[1].outputs = [error]
+    notebook.cells[1].metadata["tags"] = ["raises-exception"]
+
+
+def no_assert(notebook):
+    notebook.cells[3].source = "total > 0"
+
+
+def unsupported_decimal(notebook):
+    notebook.cells[0].source += " It is 1234.6."
+
+
+def unsupported_percentage(notebook):
+    notebook.cells[0].source += " Or 51 %."
+
+
+def unsupported_count(notebook):
+    notebook.cells[0].source += " There are 60,000 of them."
+
+
+def no_title(notebook):
+    notebook.cells[0].source = "Only text."
+
+
+def two_titles(notebook):
+    notebook.cells[0].source += "\n\n# Another"
+
+
+def run_by_hand(notebook):
+    notebook.cells[3].execution_count = 7
+
+
+def timestamps(notebook):
+    notebook.cells[1].metadata["execution"] = {"iopub.status.busy": "2026-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (unexecuted, "cell 1: it was never executed"),
+        (failed, "cell 1: it ends in an error and is not tagged raises-exception"),
+        (foreign_kernel, "the kernel's name is not python3"),
+        (widget_state, "widget state is stored"),
+        (long_cell, "cell 1: it is longer than 20 lines"),
+        (machine_path, "cell 2: it shows a machine's path: /home/"),
+        (path_in_traceback, "cell 1: it shows a machine's path: /Users/"),
+        (no_assert, "cell 2: its output is ignored and no assert follows"),
+        (unsupported_decimal, "the prose says 1234.6"),
+        (unsupported_percentage, "the prose says 51 %"),
+        (unsupported_count, "the prose says 60,000"),
+        (no_title, "it does not begin with its one title"),
+        (two_titles, "it does not begin with its one title"),
+        (run_by_hand, "not run once each, in order"),
+        (timestamps, "cell 1: it carries metadata: execution"),
+    ],
+)
+def test_broken_rule_is_reported(spoil, words, tmp_path):
+    notebook = sound_notebook()
+    spoil(notebook)
+    problems = problems_of(notebook, tmp_path)
+    assert any(words in problem for problem in problems), problems
+
+
+def test_number_from_another_section_is_not_near_enough(tmp_path):
+    notebook = sound_notebook()
+    notebook.cells += [
+        new_markdown_cell("## Next\n\nStill 617.25."),
+        new_code_cell("x = 1", execution_count=4),
+    ]
+    assert problems_of(notebook, tmp_path) == [
+        "sample.ipynb: the prose says 617.25, and no code or output near it does"
+    ]
+
+
+def test_rounded_numbers_in_prose_are_accepted(tmp_path):
+    notebook = sound_notebook()
+    notebook.cells[
+        0
+    ].source += " Half is about 617.3, that is 0.50, or 6.2e-1 thousand."
+    assert problems_of(notebook, tmp_path) == []
+
+
+def test_checking_as_a_command_fails_on_a_broken_rule(tmp_path):
+    notebook = sound_notebook()
+    unexecuted(notebook)
+    path = tmp_path / "sample.ipynb"
+    nbformat.write(notebook, path)
+    tool = FOLDER.parent / "tools" / "notebooks.py"
+    done = subprocess.run(
+        [sys.executable, tool, "check", path], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "cell 1: it was never executed" in done.stderr
+
+
+def test_execution_writes_clean_outputs():
+    notebook = sound_notebook()
+    notebook.metadata.kernelspec.name = "my-env"
+    timestamps(notebook)
+    widget_state(notebook)
+    notebook.cells[2].source = "print(total)\nprint('done')"
+
+    clean = execute(notebook)
+
+    assert clean.metadata == {
+        "kernelspec": KERNEL,
+        "language_info": {"name": "python"},
+    }
+    assert [c.metadata for c in clean.cells[1:3]] == [
+        {},
+        {"tags": ["nbval-ignore-output"]},
+    ]
+    assert [o.text for o in clean.cells[2].outputs] == ["1234.5\ndone\n"]
+
+
+def test_nbval_rejects_one_changed_digit(tmp_path):
+    notebook = read(FOLDER / "01_autograd.ipynb")
+    place = next(i for i, c in enumerate(notebook.cells) if c.get("outputs"))
+    notebook.cells = notebook.cells[: place + 1]
+    nbformat.write(notebook, tmp_path / "true.ipynb")
+    output = notebook.cells[place].outputs[0]
+    assert "6.001" in output.text
+    output.text = output.text.replace("6.001", "6.002")
+    nbformat.write(notebook, tmp_path / "false.ipynb")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PY_COLORS": "0"},
+    )
+
+    assert done.returncode == 1, done.stdout
+    assert re.findall(r"FAILED (\w+)\.ipynb", done.stdout) == ["false"]
+    assert "1 failed" in done.stdout
+
+
+def function_in(source, name):
+    """Return a function's syntax tree, or None where the source has none."""
+    found = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and node.name == name
+    )
+    return next(found, None)
+
+
+def test_derived_train_steps_is_the_one_in_helpers():
+    cells = [c.source for c in read(FOLDER / "03_optimizers.ipynb").cells]
+    (derived,) = (c for c in cells if c.startswith("def train_steps("))
+    source = (FOLDER.parent / "helpers" / "training.py").read_text(encoding="utf-8")
+    assert ast.dump(function_in(derived, "train_steps")) == ast.dump(
+        function_in(source, "train_steps")
+    )
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_file_is_small_enough_to_review(path):
+    assert Path(path).stat().st_size < 1_500_000

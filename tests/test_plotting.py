@@ -1,0 +1,156 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from helpers import plotting
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+history = [
+    {"epoch": 1, "train_loss": 0.9, "val_loss": 0.8, "val_accuracy": 0.5, "lr": 0.1},
+    {"epoch": 2, "train_loss": 0.6, "val_loss": 0.7, "val_accuracy": 0.6, "lr": 0.1},
+]
+
+
+def test_history_is_drawn_as_it_was_recorded():
+    losses, accuracy = plotting.plot_history(history)
+    train, val = losses.lines
+    assert train.get_xydata().tolist() == [[1, 0.9], [2, 0.6]]
+    assert val.get_xydata().tolist() == [[1, 0.8], [2, 0.7]]
+    assert accuracy.lines[0].get_xydata().tolist() == [[1, 0.5], [2, 0.6]]
+    assert accuracy.get_ylabel() == "accuracy"
+
+
+def test_curves_differ_by_more_than_colour():
+    plotting.set_style()
+    losses, _ = plotting.plot_history(history)
+    train, val = losses.lines
+    assert train.get_color() != val.get_color()
+    assert train.get_linestyle() != val.get_linestyle()
+    assert train.get_marker() != val.get_marker()
+
+
+def test_history_without_validation_has_one_curve():
+    (ax,) = plotting.plot_history([{"epoch": 1, "train_loss": 0.9, "lr": 0.1}])
+    assert [line.get_label() for line in ax.lines] == ["training"]
+
+
+def test_empty_history_is_refused_in_words():
+    with pytest.raises(ValueError, match="history is empty"):
+        plotting.plot_history([])
+
+
+@pytest.fixture
+def neuron():
+    """Return the tensors of one neuron, after the backward pass."""
+    w = torch.tensor(5.0, requires_grad=True)
+    b = torch.tensor(2.0, requires_grad=True)
+    product = w * 2
+    error = product + b - 7
+    loss = error**2
+    error.retain_grad()
+    loss.backward()
+    return {"w": w, "b": b, "product": product, "error": error, "loss": loss}
+
+
+def test_graph_lists_operations_values_and_gradients(neuron):
+    nodes = plotting.trace_graph(neuron["loss"], **neuron)
+
+    by_name = {node.name: node for node in nodes if node.name}
+    operations = [node.operation for node in nodes]
+    assert operations == ["leaf", "Mul", "leaf", "Add", "Sub", "Pow"]
+    assert (by_name["w"].value, by_name["w"].grad) == (5, 20)
+    assert (by_name["b"].value, by_name["b"].grad) == (2, 10)
+    assert (by_name["product"].value, by_name["product"].grad) == (10, None)
+    assert (by_name["error"].value, by_name["error"].grad) == (5, 10)
+    assert by_name["loss"].value == 25
+    assert nodes[3].inputs == (1, 2)
+    assert nodes[3].name == ""
+
+
+def test_value_used_twice_is_one_node():
+    x = torch.tensor(3.0, requires_grad=True)
+    nodes = plotting.trace_graph(x * x, x=x)
+    assert [node.inputs for node in nodes] == [(), (0, 0)]
+
+
+def test_graph_is_drawn_with_a_box_for_each_node(neuron):
+    before = neuron["w"].grad.clone()
+    ax = plotting.plot_graph(neuron["loss"], **neuron)
+    texts = [text.get_text() for text in ax.texts if text.get_text()]
+    assert "w = 5\ngrad 20" in texts
+    assert "Sub\nerror = 5\ngrad 10" in texts
+    assert "Mul\nproduct = 10" in texts
+    assert "Add" in texts
+    assert torch.equal(neuron["w"].grad, before)
+
+
+def test_every_node_of_a_graph_is_right_of_its_inputs(neuron):
+    nodes = plotting.trace_graph(neuron["loss"], **neuron)
+    places = plotting._places(nodes)
+    assert len(set(places)) == len(places)
+    for node, (column, _) in zip(nodes, places, strict=True):
+        assert all(places[i][0] < column for i in node.inputs)
+
+
+def test_paths_are_drawn_point_by_point():
+    paths = {"one": [(0, 0), (1, 1)], "two": [(0, 1), (2, 0), (3, 3)]}
+    ax = plotting.plot_paths(
+        lambda x, y: x**2 + y**2, paths, xlim=(-3, 3), ylim=(-3, 3), minimum=(0, 0)
+    )
+    one, two, star = ax.lines
+    assert one.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert two.get_xydata().tolist() == [[0, 1], [2, 0], [3, 3]]
+    assert star.get_xydata().tolist() == [[0, 0]]
+    assert one.get_linestyle() != two.get_linestyle()
+    assert one.get_marker() != two.get_marker()
+
+
+def test_descent_step_follows_the_slope():
+    ax = plotting.plot_descent_step(lambda x: x**2, start=2.0, learning_rate=0.25)
+    points = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert points["start"] == [[2, 4]]
+    assert points["after one step"] == [[1, 1]]
+    assert "slope 4.00" in points
+
+
+def test_descent_step_that_leaves_the_span_is_still_seen():
+    ax = plotting.plot_descent_step(lambda x: x**2, start=2.0, learning_rate=2.0)
+    assert ax.get_xlim()[0] < -6
+    assert ax.get_ylim()[1] > 36
+
+
+def test_logits_probabilities_and_gradient_are_drawn():
+    logits, probabilities, gradient = plotting.plot_logits([1.0, 2.0, 4.0], 1)
+
+    def heights(ax):
+        return [bar.get_height() for bar in ax.patches]
+
+    p = np.exp([1, 2, 4]) / np.exp([1, 2, 4]).sum()
+    assert heights(logits) == [1, 2, 4]
+    np.testing.assert_allclose(heights(probabilities), p, rtol=1e-5)
+    np.testing.assert_allclose(heights(gradient), p - [0, 1, 0], rtol=1e-5)
+    assert "loss 2.17" in gradient.get_title()
+    assert logits.patches[1].get_hatch()
+
+
+def test_training_loop_shows_each_part_and_its_notebook():
+    ax = plotting.plot_training_loop()
+    texts = " ".join(text.get_text() for text in ax.texts)
+    for word in ("model", "loss_fn\nnotebook 02", "optimizer.step()\nnotebook 03"):
+        assert word in texts
+
+
+def test_style_tells_lines_apart_without_colour():
+    plotting.set_style()
+    cycle = list(plt.rcParams["axes.prop_cycle"])
+    assert len({str(style["linestyle"]) for style in cycle}) == len(cycle)
