@@ -30,7 +30,8 @@ def check_setup() -> list[str]:
         print("\n".join(problems))
         return problems
     versions = {name: metadata.version(name) for name in PACKAGES.values()}
-    print(f"PyTorch {versions['torch']} and torchvision {versions['torchvision']} fit.")
+    torch, torchvision = versions["torch"], versions["torchvision"]
+    print(f"PyTorch {torch} and torchvision {torchvision} go together.")
     print(_describe_device())
     print(_describe_data())
     print(f"Live panels: ipywidgets {versions['ipywidgets']} is installed.")

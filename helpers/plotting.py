@@ -102,7 +102,7 @@ def plot_descent_step(
     ax.vlines(x1, y0, y1, color=BLACK, ls=":")
     low, high = curve(xs).min().item(), curve(xs).max().item()
     margin = 0.1 * (high - low)
-    ax.set(xlabel="x", ylabel="loss", ylim=(low - margin, high + margin))
+    ax.set(xlabel="weight", ylabel="loss", ylim=(low - margin, high + margin))
     ax.legend()
     return ax
 
@@ -148,7 +148,10 @@ def trace_graph(output: Tensor, **named: Tensor) -> list[GraphNode]:
     are read, not computed: call `retain_grad()` on inner tensors and run
     `backward()` first.
     """
-    tensors = {id(t.grad_fn or t): (name, t) for name, t in named.items()}
+    # Keyed by the objects themselves, which the dictionary keeps alive: autograd may
+    # drop a function's Python object as soon as nobody holds it.
+    inner = {t.grad_fn: (name, t) for name, t in named.items() if not t.is_leaf}
+    leaves = {id(t): (name, t) for name, t in named.items() if t.is_leaf}
     nodes, index = [], {}
 
     def visit(function):
@@ -156,7 +159,8 @@ def trace_graph(output: Tensor, **named: Tensor) -> list[GraphNode]:
             return index[function]
         inputs = tuple(visit(f) for f, _ in function.next_functions if f is not None)
         leaf = getattr(function, "variable", None)
-        name, tensor = tensors.get(id(function if leaf is None else leaf), ("", None))
+        found = inner.get(function) if leaf is None else leaves.get(id(leaf))
+        name, tensor = found or ("", None)
         operation = function.name().split("::")[-1].split("Backward")[0]
         index[function] = len(nodes)
         nodes.append(
@@ -237,15 +241,17 @@ def plot_paths(
     ax.contourf(x, y, height, levels=12, cmap="viridis", alpha=0.35, antialiased=False)
     for i, (name, points) in enumerate(paths.items()):
         points = np.asarray(points, dtype=float)
+        colour, marker = PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]
         ax.plot(
             *points.T,
-            color=PALETTE[i % len(PALETTE)],
+            color=colour,
             linestyle=LINE_STYLES[i % len(LINE_STYLES)],
-            marker=MARKERS[i % len(MARKERS)],
+            marker=marker,
             markersize=4,
             markevery=max(1, len(points) // 12),
             label=name,
         )
+        ax.plot(*points[-1], marker, color=colour, markersize=10, markeredgecolor="w")
     if minimum is not None:
         ax.plot(*minimum, "*", color=BLACK, markersize=13, label="minimum")
     ax.set(xlim=xlim, ylim=ylim, xlabel=labels[0], ylabel=labels[1])

@@ -107,7 +107,8 @@ def test_paths_are_drawn_point_by_point():
     ax = plotting.plot_paths(
         lambda x, y: x**2 + y**2, paths, xlim=(-3, 3), ylim=(-3, 3), minimum=(0, 0)
     )
-    one, two, star = ax.lines
+    one, end_of_one, two, _, star = ax.lines
+    assert end_of_one.get_xydata().tolist() == [[1, 1]]
     assert one.get_xydata().tolist() == [[0, 0], [1, 1]]
     assert two.get_xydata().tolist() == [[0, 1], [2, 0], [3, 3]]
     assert star.get_xydata().tolist() == [[0, 0]]

@@ -18,7 +18,7 @@ def test_start_page_opens_runs_and_leads_to_the_first_notebook(page):
 
     prompts = notebook.locator(".jp-CodeCell .jp-InputPrompt")
     expect(prompts.last).to_have_text(re.compile(r"\[3\]:"))
-    expect(notebook.get_by_text("Everything is ready.")).to_be_visible()
+    expect(notebook.get_by_text("Everything is ready.")).to_have_count(1)
     expect(notebook.locator(".jp-OutputArea img")).to_have_count(1)
     errors = notebook.locator("[data-mime-type='application/vnd.jupyter.error']")
     expect(errors).to_have_count(0)
