@@ -3,9 +3,10 @@
 #   PYTHON=python3.13        the interpreter to build .venv with
 #   TORCH_INDEX=URL          where to look for torch and torchvision first
 #   CONSTRAINTS=FILE         the versions to install (empty: the newest allowed)
+#   OPTIONS=--no-browser     options for JupyterLab
 #   ONLY=03                  the notebooks that `make notebooks` runs
 
-PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
+PYTHON ?= $(shell .venv/bin/python -c 'print(".venv/bin/python")' 2>&- || echo python3)
 CONSTRAINTS ?= constraints.txt
 VENV := .venv/bin/python
 export TORCH_INDEX CONSTRAINTS
@@ -18,7 +19,7 @@ install:
 	@"$(PYTHON)" tools/install.py
 
 lab: install
-	@env -u OMP_NUM_THREADS $(VENV) tools/lab.py
+	@env -u OMP_NUM_THREADS $(VENV) tools/lab.py $(OPTIONS)
 
 test: install
 	@$(VENV) -m pytest

@@ -9,13 +9,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+MNIST_BYTES = {
+    "train-images-idx3-ubyte": 47_040_016,
+    "train-labels-idx1-ubyte": 60_008,
+    "t10k-images-idx3-ubyte": 7_840_016,
+    "t10k-labels-idx1-ubyte": 10_008,
+}
+
 
 class TensorLoader:
     """Batches of tensors held in memory: a DataLoader without its per-item cost.
 
-    Shuffling draws from a generator of the loader's own, started from `seed`,
-    so neither other cells nor other loaders change the order. `device` moves
-    the tensors there once. Batches are copies: changing one is safe.
+    It is given the tensors where a DataLoader is given a data set. Shuffling
+    draws from a generator of the loader's own, started from `seed`, so neither
+    other cells nor other loaders change the order. `device` moves the tensors
+    there once. Batches are copies: changing one is safe.
     """
 
     def __init__(
@@ -111,10 +119,10 @@ def data_folder() -> Path:
 
 
 def mnist_is_here() -> bool:
-    """Tell whether the four files of MNIST are in the data folder."""
+    """Tell whether the four files of MNIST are in the data folder, in full."""
     raw = data_folder() / "MNIST" / "raw"
-    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3")
-    return all((raw / f"{p}-ubyte").is_file() for p in (*parts, "t10k-labels-idx1"))
+    paths = {raw / name: size for name, size in MNIST_BYTES.items()}
+    return all(p.is_file() and p.stat().st_size == size for p, size in paths.items())
 
 
 def _load_digits() -> ImageData:

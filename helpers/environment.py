@@ -41,37 +41,40 @@ def check_setup() -> list[str]:
 
 def _problem_with(module, name):
     """Return what is wrong with a package and the line that mends it, or None."""
+    mend = f"Run in a cell: {_install(name)}"
+    if name in ("torch", "torchvision"):
+        mend = f"Run in a cell: {_install('torch', 'torchvision')}"
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return f"{name} is missing. Run in a cell: {_install(name)}"
-    both = name == "torchvision"
-    mend = _install("torch", f"torchvision=={version.split('+')[0]}") if both else None
-    if both and (unfit := _unfit_torch()):
-        return f"torchvision {version} needs {unfit}. Run in a cell: {mend}"
+        return f"{name} is missing. {mend}"
+    if name == "torchvision":
+        try:
+            torch = metadata.version("torch")
+        except metadata.PackageNotFoundError:
+            return None  # reported by itself, with a line that mends both
+        if wanted := _torch_that_torchvision_lacks(torch):
+            return (
+                f"torchvision {version} needs torch {wanted}, and torch {torch} is "
+                f"installed. {mend}"
+            )
     try:
         importlib.import_module(module)
     except Exception as error:
-        return (
-            f"{name} {version} cannot be imported ({error}). "
-            f"Run in a cell: {mend or _install(name)}"
-        )
+        return f"{name} {version} cannot be imported ({error}). {mend}"
     return None
 
 
-def _unfit_torch():
-    """Say which torch the installed torchvision needs, where another is installed."""
+def _torch_that_torchvision_lacks(version):
+    """Return which torch the installed torchvision asks for, if not this version."""
     from packaging.requirements import Requirement
 
-    try:
-        version = metadata.version("torch").split("+")[0]
-    except metadata.PackageNotFoundError:
-        return None  # reported by itself
     for line in metadata.requires("torchvision") or ():
         requirement = Requirement(line)
-        fits = requirement.specifier.contains(version, prereleases=True)
+        public = version.split("+")[0]
+        fits = requirement.specifier.contains(public, prereleases=True)
         if requirement.name == "torch" and not fits:
-            return f"torch {requirement.specifier}, and torch {version} is installed"
+            return requirement.specifier
     return None
 
 

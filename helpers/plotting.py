@@ -91,16 +91,17 @@ def plot_descent_step(
     (slope,) = torch.autograd.grad(y, x)
     x0, y0, slope = x.item(), y.item(), slope.item()
     x1 = x0 - learning_rate * slope
-    y1 = curve(torch.tensor(x1)).item()
     xs = torch.linspace(min(*span, x1), max(*span, x1), 300)
-    ax.plot(xs, curve(xs), label="loss")
+    with torch.no_grad():
+        y1, ys = curve(torch.tensor(x1)).item(), curve(xs)
+    ax.plot(xs, ys, label="loss")
     ax.axline((x0, y0), slope=slope, color=ORANGE, ls="--", label=f"slope {slope:.2f}")
     ax.plot(x0, y0, "o", color=BLACK, markersize=8, label="start")
     ax.plot(x1, y1, "*", color=BLACK, markersize=13, label="after one step")
     arrow = {"arrowstyle": "-|>", "linewidth": 2, "color": BLACK}
     ax.annotate("", (x1, y0), (x0, y0), arrowprops=arrow)
     ax.vlines(x1, y0, y1, color=BLACK, ls=":")
-    low, high = curve(xs).min().item(), curve(xs).max().item()
+    low, high = ys.min().item(), ys.max().item()
     margin = 0.1 * (high - low)
     ax.set(xlabel="weight", ylabel="loss", ylim=(low - margin, high + margin))
     ax.legend()
@@ -148,6 +149,10 @@ def trace_graph(output: Tensor, **named: Tensor) -> list[GraphNode]:
     are read, not computed: call `retain_grad()` on inner tensors and run
     `backward()` first.
     """
+    if output.grad_fn is None:
+        raise ValueError(
+            "This tensor has no graph: compute it from tensors with requires_grad=True."
+        )
     # Keyed by the objects themselves, which the dictionary keeps alive: autograd may
     # drop a function's Python object as soon as nobody holds it.
     inner = {t.grad_fn: (name, t) for name, t in named.items() if not t.is_leaf}

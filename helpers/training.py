@@ -6,7 +6,9 @@ no callbacks. Notebook 03 derives the first of them line by line.
 """
 
 import copy
+import functools
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 
@@ -68,8 +70,8 @@ def train_epochs(
     if next(model.parameters(), None) is None:
         raise ValueError("The model has no parameters, so there is nothing to train.")
     metrics = {"accuracy": accuracy} if metrics is None else metrics
-    val_metrics = {"loss": _ExplainedLoss(loss_fn)} | metrics
-    train_loss_fn = _ExplainedLoss(loss_fn)
+    train_loss_fn = _CheckedLoss(loss_fn, metrics if val_loader is not None else {})
+    val_metrics = {"loss": _CheckedLoss(loss_fn)} | metrics
 
     def records():
         for epoch in range(start + 1, epochs + 1):
@@ -79,23 +81,28 @@ def train_epochs(
             record = {"epoch": epoch, "train_loss": train_loss}
             if val_loader is not None:
                 results = evaluate(model, val_loader, val_metrics)
+                if not math.isfinite(results["loss"]):
+                    place = f"in the validation after epoch {epoch}"
+                    raise _not_finite(results["loss"], place, lr)
                 record |= {f"val_{name}": value for name, value in results.items()}
             yield record | {"lr": lr, "seconds": perf_counter() - began}
 
     return records()
 
 
+@functools.wraps(train_epochs, assigned=())
 def fit(*args, **kwargs) -> list[Record]:
     """Train at once, with the arguments of `train_epochs`; return the history.
 
-    Interrupting the kernel ends the training and keeps the history so far.
+    Interrupting the kernel (or Ctrl-C) ends the training, not the program: the
+    history so far is returned. Loop over `train_epochs` to be interrupted yourself.
     """
     history = []
     try:
         for record in train_epochs(*args, **kwargs):
             history.append(record)
     except KeyboardInterrupt:
-        print(f"Interrupted: the history holds the {len(history)} finished epochs.")
+        print(f"Interrupted. Finished epochs in the history: {len(history)}.")
     return history
 
 
@@ -105,8 +112,9 @@ def evaluate(
 ) -> dict[str, float]:
     """Return each metric's mean over every example, with the model in eval mode.
 
-    A metric takes (logits, y) and returns its mean over the batch. The model
-    is left in the mode in which it came.
+    A metric takes (logits, y) and returns its plain mean over the batch, so a
+    loss with class weights is averaged by examples and not by weights. The
+    model is left in the mode in which it came.
     """
     device = next(model.parameters(), torch.empty(0)).device
     values, sizes = {name: [] for name in metrics}, []
@@ -122,17 +130,21 @@ def evaluate(
         for module, mode in modes:
             module.training = mode
     if not sizes:
-        raise ValueError("The loader gave no batches, so there is nothing to evaluate.")
+        raise ValueError(
+            "The loader gave no batches, so there is nothing to evaluate: is the data "
+            "set empty, smaller than one batch with drop_last, or a generator used up?"
+        )
     return {name: _mean(values[name], sizes) for name in metrics}
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Tensor:
     """Return the share of rows whose largest logit is at the target class."""
-    if y.is_floating_point() or logits.dim() != y.dim() + 1:
+    rows_of_logits = logits.dim() == y.dim() + 1 and logits.shape[1] > 1
+    if y.is_floating_point() or not rows_of_logits:
         raise ValueError(
             "accuracy compares rows of logits with class numbers; it was given "
-            f"predictions {_describe(logits)} and targets {_describe(y)}. "
-            "For a regression, pass metrics={}."
+            f"predictions {_describe(logits)} and targets {_describe(y)}. For a "
+            "regression or a single logit, pass metrics={} or metrics of your own."
         )
     return (logits.argmax(1) == y).float().mean()
 
@@ -168,7 +180,7 @@ class EarlyStopping:
     def restore(self) -> None:
         """Load the best epoch's weights into the model."""
         if self._best_weights is None:
-            raise RuntimeError("No epoch has been seen yet, so none can be restored.")
+            raise RuntimeError("No epoch had a finite value: none can be restored.")
         self.model.load_state_dict(self._best_weights)
 
 
@@ -186,27 +198,58 @@ class _Epoch:
         return len(self._loader)
 
 
-class _ExplainedLoss:
+class _CheckedLoss:
     """A loss that says in one sentence what is wrong with targets that do not fit.
 
     What would go wrong in silence is looked for in the first batch alone, since
-    all batches of a loader have the same form.
+    all batches of a loader have the same form. The metrics are tried there too,
+    so that one that does not fit is known before any training.
     """
 
-    def __init__(self, loss_fn):
+    def __init__(self, loss_fn, metrics=None):
         self.loss_fn = loss_fn
+        self.metrics = metrics or {}
         self.form_is_known = False
 
     def __call__(self, logits, y):
-        if not self.form_is_known:
-            _refuse_silent_mistakes(logits, y)
-            self.form_is_known = logits.numel() > 1
+        if self.form_is_known:
+            return self._explained(logits, y)
+        self._refuse_form(logits, y)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Using a target size")
+            loss = self._explained(logits, y)
+        if loss.dim() > 0:
+            raise ValueError(
+                f"The loss must be one number, and it is of shape {tuple(loss.shape)}: "
+                "take its mean() over the batch."
+            )
+        for metric in self.metrics.values():
+            metric(logits.detach(), y)
+        self.form_is_known = True
+        return loss
+
+    def _refuse_form(self, logits, y):
+        if y.dim() == 0:
+            raise ValueError(
+                "The loader gives single examples, not batches: put the data set into "
+                "a TensorLoader or a DataLoader."
+            )
+        if y.dtype == torch.float64 != logits.dtype and _is_from_torch(self.loss_fn):
+            raise ValueError(
+                f"Predictions are {_describe(logits)} and targets {_describe(y)}, as "
+                "they come from NumPy: use y.float()."
+            )
+
+    def _explained(self, logits, y):
         try:
             return self.loss_fn(logits, y)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except (RuntimeError, ValueError, IndexError, TypeError, UserWarning) as error:
+            hint = _hint(logits, y)
+            if hint is None:
+                raise
             raise ValueError(
                 f"The loss cannot compare predictions {_describe(logits)} with targets "
-                f"{_describe(y)}: {_hint(logits, y) or error}"
+                f"{_describe(y)}: {hint}"
             ) from error
 
 
@@ -217,7 +260,7 @@ def _run_steps(steps, epoch, optimizer, scheduler):
     for loss, size in steps:
         losses.append(loss)
         sizes.append(size)
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append(float(optimizer.param_groups[0]["lr"]))
         if scheduler is not None:
             scheduler.step()
         if len(losses) - read == STEPS_PER_READING:
@@ -229,7 +272,7 @@ def _run_steps(steps, epoch, optimizer, scheduler):
             "empty, smaller than one batch with drop_last, or a generator already used?"
         )
     _require_finite(losses, rates, epoch, read)
-    return _mean(losses, sizes), float(rates[-1])
+    return _mean(losses, sizes), rates[-1]
 
 
 def _require_finite(losses, rates, epoch, read):
@@ -237,35 +280,30 @@ def _require_finite(losses, rates, epoch, read):
     finite = torch.stack(losses[read:]).isfinite().tolist()
     if not all(finite):
         step = read + finite.index(False)
-        raise FloatingPointError(
-            f"The loss became {float(losses[step])} in epoch {epoch}, step {step + 1}, "
-            f"at learning rate {float(rates[step]):g}. Try a rate ten times smaller, "
-            "and look for nan or very large values in the data."
-        )
+        place = f"in epoch {epoch}, step {step + 1}"
+        raise _not_finite(float(losses[step]), place, rates[step])
+
+
+def _not_finite(loss, place, lr):
+    return FloatingPointError(
+        f"The loss became {loss} {place}, at learning rate {lr:g}. Try a rate ten "
+        "times smaller, and look for nan or very large values in the data."
+    )
 
 
 def _mean(values, sizes):
     """Return the mean of batch means, each weighted by its number of examples."""
-    values = torch.stack([torch.as_tensor(value) for value in values])
-    values = values.cpu().double()
+    if isinstance(values[0], Tensor):
+        values = torch.stack(values).cpu()
+    values = torch.as_tensor(values, dtype=torch.float64)
     weights = torch.tensor(sizes, dtype=torch.float64)
     return float(values @ weights / weights.sum())
 
 
-def _refuse_silent_mistakes(logits, y):
-    """Raise an error for targets that a loss may accept and misread."""
-    sizes = {logits.dim(), y.dim()}
-    if sizes == {1, 2} and 1 < logits.numel() == y.numel():
-        raise ValueError(
-            f"Predictions {_describe(logits)} and targets {_describe(y)} would be "
-            "compared all against all: give them the same shape, for example with "
-            "y.unsqueeze(1) or logits.squeeze(1)."
-        )
-    if y.dtype == torch.float64 != logits.dtype:
-        raise ValueError(
-            f"Predictions are {_describe(logits)} and targets {_describe(y)}, as they "
-            "come from NumPy: use y.float()."
-        )
+def _is_from_torch(loss_fn):
+    """Tell a loss of torch's own, which reads targets as they are, from a function."""
+    own = ("torch.nn.functional", "torch.nn.modules.loss")
+    return getattr(loss_fn, "__module__", None) in own
 
 
 def _describe(tensor):
@@ -274,9 +312,14 @@ def _describe(tensor):
 
 def _hint(logits, y):
     """Name the usual cause of a loss that cannot be computed, or None."""
+    if {logits.dim(), y.dim()} == {1, 2} and logits.numel() == y.numel():
+        return (
+            "each would be compared with all others. Give them the same shape, for "
+            "example with y.unsqueeze(1) or logits.squeeze(1)."
+        )
     if logits.dim() == y.dim() == 2 and y.shape[1] == 1 < logits.shape[1]:
         return "class numbers are one per row, so use y.squeeze(1) and int64."
-    if logits.dim() == y.dim() + 1:
+    if logits.dim() == y.dim() + 1 >= 2:
         if y.dtype != torch.int64:
             return "class numbers must be int64, so use y.long()."
         classes = logits.shape[1]

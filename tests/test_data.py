@@ -3,7 +3,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.data import TensorLoader, data_folder, load_mnist, mnist_is_here
+from helpers.data import (
+    MNIST_BYTES,
+    TensorLoader,
+    data_folder,
+    load_mnist,
+    mnist_is_here,
+)
 
 x, y = torch.arange(20.0).view(10, 2), torch.arange(10)
 
@@ -62,6 +68,7 @@ def test_changing_a_batch_leaves_the_data_alone(shuffle):
 
 def test_tensors_move_to_the_device_once():
     loader = TensorLoader(x, y, device="meta", shuffle=True)
+    assert {t.device.type for t in loader.tensors} == {"meta"}
     assert {t.device.type for batch in loader for t in batch} == {"meta"}
 
 
@@ -113,6 +120,16 @@ def test_mnist_comes_in_the_same_form(capsys):
     assert data.train.y.bincount()[:3].tolist() == [5923, 6742, 5958]
     assert data.train.x.dtype == torch.float32
     assert abs(data.train.x.mean().item() - 0.1307) < 1e-4
+
+
+def test_files_of_mnist_cut_short_count_as_missing(monkeypatch, tmp_path, capsys):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in MNIST_BYTES:
+        (raw / name).write_bytes(b"")
+    monkeypatch.setenv("HELPERS_DATA", str(tmp_path))
+    assert not mnist_is_here()
+    assert load_mnist().name == "digits"
 
 
 def test_an_empty_variable_means_the_folder_beside_the_package(monkeypatch):

@@ -27,7 +27,7 @@ def test_notebook_keeps_the_rules(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_links_between_notebooks_lead_somewhere(path):
-    for cell in read(path).cells:
+    for cell in [c for c in read(path).cells if c.cell_type == "markdown"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", cell.source):
             assert (FOLDER / target).exists(), target
 
@@ -62,6 +62,17 @@ def problems_of(notebook, tmp_path):
     path = tmp_path / "sample.ipynb"
     nbformat.write(notebook, path)
     return check(path)
+
+
+def test_ignored_outputs_are_few_and_known():
+    ignored = {
+        path.stem[:2]: sum(
+            "nbval-ignore-output" in c.metadata.get("tags", [])
+            for c in read(path).cells
+        )
+        for path in NOTEBOOKS
+    }
+    assert ignored == {"00": 1, "01": 0, "02": 2, "03": 3}
 
 
 def test_sound_notebook_is_accepted(tmp_path):
@@ -113,8 +124,55 @@ def unsupported_percentage(notebook):
     notebook.cells[0].source += " Or 51 %."
 
 
+def unsupported_spelling(notebook):
+    notebook.cells[0].source += " It took 20.2s, or .1307, or 28 percent of 1e+5."
+
+
+def hidden_in_angle_brackets(notebook):
+    notebook.cells[0].source += " Here a < 0.5514 and b > 3.3."
+
+
+def wrong_sign(notebook):
+    notebook.cells[0].source += " It fell to −617.25."
+
+
+def digits_of_a_name(notebook):
+    notebook.cells[1].source = "total = 1234.5  # 77.5\nx77 = torch.float32"
+    notebook.cells[0].source += " Some 32 % and 77.5."
+
+
+def section_in_the_middle_of_a_cell(notebook):
+    text = "No code here.\n\n## Last\n\nIt is 1234.5."
+    notebook.cells.append(new_markdown_cell(text))
+    notebook.cells.append(new_code_cell("print()", execution_count=4))
+
+
 def unsupported_count(notebook):
     notebook.cells[0].source += " There are 60,000 of them."
+
+
+def path_of_the_data(notebook):
+    notebook.cells[2].outputs[0].text += "read /srv/course/data"
+
+
+def path_on_windows(notebook):
+    notebook.cells[2].outputs[0].text += "C:\\course\\x.py"
+
+
+def assert_that_cannot_fail(notebook):
+    notebook.cells[3].source = "assert True"
+
+
+def assert_that_does_not_run(notebook):
+    notebook.cells[3].source = "def f(x):\n    assert x\n    return x"
+
+
+def unknown_tag(notebook):
+    notebook.cells[1].metadata["tags"] = ["nbval-skip"]
+
+
+def hidden_marker(notebook):
+    notebook.cells[1].source = "# NBVAL_IGNORE_OUTPUT\ntotal = 1234.5"
 
 
 def no_title(notebook):
@@ -144,6 +202,21 @@ def timestamps(notebook):
         (machine_path, "cell 2: it shows a machine's path: /home/"),
         (path_in_traceback, "cell 1: it shows a machine's path: /Users/"),
         (no_assert, "cell 2: its output is ignored and no assert follows"),
+        (path_of_the_data, "cell 2: it shows a machine's path: /srv/course/data"),
+        (path_on_windows, "cell 2: it shows a machine's path: C:"),
+        (assert_that_cannot_fail, "cell 2: its output is ignored and no assert"),
+        (assert_that_does_not_run, "cell 2: its output is ignored and no assert"),
+        (unknown_tag, "cell 1: it carries the tag nbval-skip"),
+        (hidden_marker, "cell 1: it says # NBVAL_IGNORE_OUTPUT"),
+        (unsupported_spelling, "the prose says 20.2"),
+        (unsupported_spelling, "the prose says .1307"),
+        (unsupported_spelling, "the prose says 28 percent"),
+        (unsupported_spelling, "the prose says 1e+5"),
+        (hidden_in_angle_brackets, "the prose says 0.5514"),
+        (wrong_sign, "the prose says −617.25"),
+        (digits_of_a_name, "the prose says 32 %"),
+        (digits_of_a_name, "the prose says 77.5"),
+        (section_in_the_middle_of_a_cell, "the prose says 1234.5"),
         (unsupported_decimal, "the prose says 1234.6"),
         (unsupported_percentage, "the prose says 51 %"),
         (unsupported_count, "the prose says 60,000"),
@@ -176,6 +249,12 @@ def test_rounded_numbers_in_prose_are_accepted(tmp_path):
     notebook.cells[
         0
     ].source += " Half is about 617.3, that is 0.50, or 6.2e-1 thousand."
+    assert problems_of(notebook, tmp_path) == []
+
+
+def test_comment_in_a_fenced_block_is_no_second_title(tmp_path):
+    notebook = sound_notebook()
+    notebook.cells[0].source += "\n\n```\n# a comment\n```"
     assert problems_of(notebook, tmp_path) == []
 
 

@@ -3,6 +3,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.contour import QuadContourSet
+from matplotlib.text import Annotation
 
 from helpers import plotting
 
@@ -83,15 +85,24 @@ def test_value_used_twice_is_one_node():
     assert [node.inputs for node in nodes] == [(), (0, 0)]
 
 
-def test_graph_is_drawn_with_a_box_for_each_node(neuron):
+def test_graph_is_drawn_with_a_box_for_each_node_and_arrows_along_the_flow(neuron):
     before = neuron["w"].grad.clone()
     ax = plotting.plot_graph(neuron["loss"], **neuron)
-    texts = [text.get_text() for text in ax.texts if text.get_text()]
-    assert "w = 5\ngrad 20" in texts
-    assert "Sub\nerror = 5\ngrad 10" in texts
-    assert "Mul\nproduct = 10" in texts
-    assert "Add" in texts
+    boxes = {text.get_text(): text.get_position() for text in ax.texts}
+    assert "w = 5\ngrad 20" in boxes
+    assert "Sub\nerror = 5\ngrad 10" in boxes
+    assert "Mul\nproduct = 10" in boxes
     assert torch.equal(neuron["w"].grad, before)
+
+    arrows = [(t.xyann, t.xy) for t in ax.texts if isinstance(t, Annotation)]
+    assert len(arrows) == 5
+    assert (boxes["w = 5\ngrad 20"], boxes["Mul\nproduct = 10"]) in arrows
+    assert (boxes["b = 2\ngrad 10"], boxes["Add"]) in arrows
+
+
+def test_tensor_without_a_graph_is_refused_in_words():
+    with pytest.raises(ValueError, match="has no graph: compute it from tensors"):
+        plotting.plot_graph(torch.tensor(1.0))
 
 
 def test_every_node_of_a_graph_is_right_of_its_inputs(neuron):
@@ -116,12 +127,35 @@ def test_paths_are_drawn_point_by_point():
     assert one.get_marker() != two.get_marker()
 
 
+def test_surface_is_drawn_with_its_lowest_colour_at_the_minimum():
+    paths = {"one": [(0, 0), (1, 1)]}
+    ax = plotting.plot_paths(
+        lambda x, y: x**2 + y**2, paths, xlim=(-3, 3), ylim=(-3, 3)
+    )
+    (contours,) = [c for c in ax.collections if isinstance(c, QuadContourSet)]
+    lowest, highest = contours.get_paths()[0], contours.get_paths()[-1]
+    assert abs(lowest.vertices).max() < 1 < abs(highest.vertices).max()
+    assert contours.levels[0] < contours.levels[-1]
+
+
 def test_descent_step_follows_the_slope():
     ax = plotting.plot_descent_step(lambda x: x**2, start=2.0, learning_rate=0.25)
-    points = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
-    assert points["start"] == [[2, 4]]
-    assert points["after one step"] == [[1, 1]]
-    assert "slope 4.00" in points
+    lines = {line.get_label(): line for line in ax.lines}
+    x, y = lines["loss"].get_data()
+    np.testing.assert_allclose(y, np.square(x), rtol=1e-5)
+    assert lines["slope 4.00"].get_slope() == 4
+    assert lines["start"].get_xydata().tolist() == [[2, 4]]
+    assert lines["after one step"].get_xydata().tolist() == [[1, 1]]
+    (arrow,) = (text for text in ax.texts if isinstance(text, Annotation))
+    assert (arrow.xyann, arrow.xy) == ((2, 4), (1, 4))
+    (drop,) = ax.collections
+    assert drop.get_segments()[0].tolist() == [[1, 4], [1, 1]]
+
+
+def test_descent_on_a_curve_with_weights_of_its_own_leaves_them_alone():
+    w = torch.tensor(2.0, requires_grad=True)
+    plotting.plot_descent_step(lambda x: (w * x) ** 2, start=1.0, learning_rate=0.1)
+    assert w.grad is None
 
 
 def test_descent_step_that_leaves_the_span_is_still_seen():

@@ -1,5 +1,7 @@
 import copy
+import inspect
 import math
+import time
 
 import pytest
 import torch
@@ -345,10 +347,15 @@ bce = nn.BCEWithLogitsLoss()
         (loss_fn, 3, lambda y: y.int(), r"must be int64, so use y\.long\(\)"),
         (loss_fn, 3, lambda y: y.unsqueeze(1), r"one per row, so use y\.squeeze\(1\)"),
         (loss_fn, 2, lambda y: y, r"must lie in 0 … 1, and these run from 0 to 2"),
-        (mse, 1, lambda y: y.float(), r"\(16, 1\) float32 and targets \(16,\) float32"),
-        (mse, 1, lambda y: y, r"all against all.*y\.unsqueeze\(1\)"),
+        (
+            mse,
+            1,
+            lambda y: y.float(),
+            r"\(16, 1\) float32 with targets \(16,\).*with all",
+        ),
+        (mse, 1, lambda y: y, r"with all others.*y\.unsqueeze\(1\)"),
         (mse, 1, lambda y: y.double().unsqueeze(1), r"float64, as.*y\.float\(\)"),
-        (bce, 1, lambda y: y.float(), r"all against all"),
+        (bce, 1, lambda y: y.float(), r"with all others"),
         (bce, 1, lambda y: y.unsqueeze(1) > 0, r"decimal numbers, so use y\.float\(\)"),
     ],
 )
@@ -389,9 +396,113 @@ def test_a_loss_with_a_layout_of_its_own_is_left_alone():
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
-def test_accuracy_refuses_a_regression_and_says_what_to_pass():
-    with pytest.raises(ValueError, match=r"regression, pass metrics=\{\}"):
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z, y: F.binary_cross_entropy_with_logits(z.squeeze(1), y),
+        lambda z, y: F.mse_loss(z.squeeze(1), y),
+        lambda z, y: F.mse_loss(z.squeeze(1).double(), y.double()),
+    ],
+)
+def test_a_loss_that_mends_the_shapes_itself_is_left_alone(loss):
+    model = nn.Linear(4, 1)
+    x, y = make_data()
+    loader = TensorLoader(x, (y > 0).float(), batch_size=16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    history = fit(model, loader, loader, loss, optimizer, epochs=5, metrics={})
+    assert history[-1]["val_loss"] < history[0]["val_loss"]
+
+
+def test_batch_of_one_hides_no_wrong_form():
+    model = nn.Linear(4, 1)
+    x, y = make_data(1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="with all others"):
+        fit(model, [(x, y.float())], None, mse, optimizer, epochs=1)
+
+
+def test_errors_of_other_causes_are_passed_on_as_they_are():
+    def broken(logits, y):
+        raise TypeError("a mistake in the loss itself")
+
+    parts = make_parts()
+    with pytest.raises(TypeError, match="a mistake in the loss itself"):
+        fit(*parts[:3], broken, parts[4], epochs=1)
+
+
+@pytest.mark.parametrize(
+    "loss", [nn.CrossEntropyLoss(reduction="none"), lambda z, y: z.mean(1)[:1]]
+)
+def test_loss_that_is_not_one_number_is_refused_in_words(loss):
+    parts = make_parts()
+    with pytest.raises(ValueError, match=r"must be one number.*mean\(\)"):
+        fit(*parts[:3], loss, parts[4], epochs=1)
+
+
+def test_data_set_in_place_of_a_loader_is_refused_in_words():
+    model, _, val_loader, _, optimizer = make_parts()
+    model[1] = nn.Identity()
+    with pytest.raises(ValueError, match="single examples, not batches"):
+        fit(
+            model, TensorDataset(*make_data()), val_loader, loss_fn, optimizer, epochs=1
+        )
+
+
+def test_validation_loss_that_is_not_finite_stops_the_run():
+    model, train_loader, val_loader, _, optimizer = make_parts()
+
+    def breaking(logits, y):
+        return loss_fn(logits, y) * (1 if model.training else math.inf)
+
+    with pytest.raises(
+        FloatingPointError, match=r"inf in the validation after epoch 1"
+    ):
+        fit(model, train_loader, val_loader, breaking, optimizer, epochs=2)
+
+
+def test_learning_rate_held_in_a_tensor_is_recorded_as_it_was_used():
+    parts = make_parts()
+    rate = torch.tensor(0.1)
+    optimizer = torch.optim.SGD(parts[0].parameters(), lr=rate, foreach=False)
+    schedule = lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    (record,) = fit(*parts[:4], optimizer, epochs=1, scheduler=schedule)
+    assert math.isclose(record["lr"], 0.0125, rel_tol=1e-6)
+
+
+def test_accuracy_refuses_what_is_no_classification_and_says_what_to_pass():
+    with pytest.raises(ValueError, match=r"single logit, pass metrics=\{\}"):
         accuracy(torch.zeros(5, 1), torch.zeros(5, 1))
+    with pytest.raises(ValueError, match=r"single logit, pass metrics=\{\}"):
+        accuracy(torch.zeros(5, 1), torch.zeros(5).long())
+
+
+def test_metric_that_does_not_fit_is_known_before_any_training():
+    model = nn.Linear(4, 1)
+    before = model.weight.clone()
+    x, y = make_data()
+    loader = TensorLoader(x, y.float().unsqueeze(1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="accuracy compares"):
+        fit(model, loader, loader, mse, optimizer, epochs=1)
+    assert torch.equal(model.weight, before)
+
+
+def test_metric_may_return_a_plain_number():
+    model, loader, *_ = make_parts()
+    assert evaluate(model, loader, {"tenth": lambda z, y: 0.1})["tenth"] == 0.1
+
+
+def test_seconds_are_those_of_the_epoch():
+    def slow(steps):
+        time.sleep(0.05)
+        return steps
+
+    history = fit(*make_parts(), epochs=2, watch=slow)
+    assert all(0.05 < record["seconds"] < 30 for record in history)
+
+
+def test_fit_shows_the_arguments_that_it_takes():
+    assert inspect.signature(fit) == inspect.signature(train_epochs)
 
 
 def test_batches_follow_the_model_to_its_device():
@@ -401,6 +512,15 @@ def test_batches_follow_the_model_to_its_device():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     losses = [loss for loss, _ in train_steps(model, loader, loss_fn, optimizer)]
     assert [loss.device.type for loss in losses] == ["meta"] * 4
+
+    devices = set()
+
+    def note(logits, y):
+        devices.update((logits.device.type, y.device.type))
+        return 0.0
+
+    evaluate(model, loader, {"note": note})
+    assert devices == {"meta"}
 
 
 @pytest.mark.skipif(
@@ -433,7 +553,7 @@ def test_interrupted_fit_keeps_the_history_and_a_usable_model(capsys):
     history = fit(model, InterruptedLoader(3), val_loader, loss_fn, optimizer, epochs=9)
 
     assert [record["epoch"] for record in history] == [1, 2]
-    assert "2 finished epochs" in capsys.readouterr().out
+    assert "in the history: 2." in capsys.readouterr().out
     more = fit(model, val_loader, val_loader, loss_fn, optimizer, epochs=3, start=2)
     assert math.isfinite(more[0]["train_loss"])
 
@@ -476,5 +596,5 @@ def test_early_stopping_counts_nan_and_tiny_gains_as_no_improvement():
 def test_early_stopping_refuses_what_makes_no_sense():
     with pytest.raises(ValueError, match="patience must be at least 1"):
         EarlyStopping(nn.Linear(1, 1), patience=0)
-    with pytest.raises(RuntimeError, match="No epoch has been seen"):
+    with pytest.raises(RuntimeError, match="No epoch had a finite value"):
         EarlyStopping(nn.Linear(1, 1)).restore()

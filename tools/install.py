@@ -8,6 +8,7 @@ so that an old Python can read it and be told that it is too old.
 """
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -41,21 +42,25 @@ def main():
     wanted = fingerprint(constraints)
     if read(STAMP) == wanted:
         return
-    print("Setting up .venv (some minutes the first time)", flush=True)
+    if os.path.exists(STAMP):
+        os.remove(STAMP)
+    sys.stdout.write("Setting up .venv (some minutes the first time)\n")
+    sys.stdout.flush()
     if not venv_fits():
         make_venv()
-    pin = ["-c", constraints] if constraints else []
-    install_torch(pin)
-    if pip("-e", ".[dev,browser]", *pin) != 0:
+    newest = ["--upgrade", "--upgrade-strategy", "eager"]
+    versions = ["-c", constraints] if constraints else newest
+    install_torch(versions)
+    if pip(["-e", ".[dev,browser]"] + versions) != 0:
         sys.exit("The packages could not be installed: pip's last lines say why.")
     silence_news_popup()
-    with open(STAMP, "w") as file:
+    with io.open(STAMP, "w", encoding="utf-8") as file:
         file.write(wanted)
 
 
 def fingerprint(constraints):
     """Return a text that changes when something else should be installed."""
-    parts = [sys.version, constraints, os.environ.get("TORCH_INDEX", "")]
+    parts = [ROOT, sys.version, constraints, os.environ.get("TORCH_INDEX", "")]
     for name in ("pyproject.toml", constraints):
         parts.append(read(os.path.join(ROOT, name)) if name else "")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -64,7 +69,7 @@ def fingerprint(constraints):
 def read(path):
     """Return a file's text, or nothing where there is none."""
     try:
-        with open(path) as file:
+        with io.open(path, encoding="utf-8") as file:
             return file.read()
     except OSError:
         return ""
@@ -99,7 +104,7 @@ def make_venv():
         )
 
 
-def install_torch(pin):
+def install_torch(versions):
     """Install torch and torchvision from an index of their own where that is better.
 
     Linux without an NVIDIA driver needs the processor-only build alone: 0.2 GB
@@ -116,7 +121,9 @@ def install_torch(pin):
     project = tomllib.loads(read(os.path.join(ROOT, "pyproject.toml")))["project"]
     torch = [d for d in project["dependencies"] if d.startswith("torch")]
     once = ["--no-deps", "--index-url", index, "--retries", "0", "--timeout", "8"]
-    if pip(*torch, *once, *pin, quiet_errors=not named) != 0 and named:
+    if named:
+        once.append("--force-reinstall")
+    if pip(torch + once + versions, quiet_errors=not named) != 0 and named:
         sys.exit("torch could not be installed from TORCH_INDEX=%s" % index)
 
 
@@ -125,13 +132,13 @@ def nvidia_driver_is_here():
     return os.path.exists("/proc/driver/nvidia/version")
 
 
-def pip(*arguments, **options):
-    """Run pip in .venv, with its progress where a person is watching."""
+def pip(arguments, quiet_errors=False):
+    """Run pip install in .venv, with its progress where a person is watching."""
     command = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "install"]
     if not sys.stdout.isatty():
         command.append("-q")
-    errors = subprocess.DEVNULL if options.get("quiet_errors") else None
-    return subprocess.run(command + list(arguments), cwd=ROOT, stderr=errors).returncode
+    errors = subprocess.DEVNULL if quiet_errors else None
+    return subprocess.run(command + arguments, cwd=ROOT, stderr=errors).returncode
 
 
 def silence_news_popup():

@@ -4,6 +4,9 @@
 `python tools/notebooks.py check [FILE ...]` reports what breaks the rules.
 """
 
+import ast
+import json
+import math
 import os
 import re
 import sys
@@ -16,14 +19,17 @@ FOLDER = ROOT / "notebooks"
 MAX_CELL_LINES = 20
 CELL_METADATA = {"tags"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-MACHINE_PATH = re.compile(
-    r"(?:/home/|/Users/|/root/|/tmp/|/var/folders/|\b[A-Z]:\\\\?Users\b)"
-    + "|"
-    + re.escape(str(ROOT))
+TAGS = {"nbval-ignore-output", "raises-exception"}
+NBVAL_COMMENT = re.compile(r"^\s*#+\s*NBVAL_\w+", re.MULTILINE)
+HOME_PATH = re.compile(r"/home/|/Users/|/root/|/tmp/|\b[A-Z]:\\|~/")
+ABSOLUTE_PATH = re.compile(r"(?<![\w:/.<])/[\w.-]+/[\w./-]+|site-packages")
+WHOLE = r"(?:\d{1,3}(?:[,\u202f]\d{3})+(?!\d)|\d+)"
+NUMBER = rf"(?:{WHOLE}(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?"
+PROSE_NUMBER = re.compile(
+    rf"(?<![\w.,])(?P<sign>[-−])?(?P<number>{NUMBER})"
+    r"(?P<percent>\s?(?:\\?%|percent\b))?"
 )
-# A decimal, a percentage, or a whole number of three digits and more.
-NUMBER = r"\d+(?:[,\u202f ]\d{3})*(?:\.\d+)?(?:e-?\d+)?"
-PROSE_NUMBER = re.compile(rf"(?<![\w.])[-−–]?({NUMBER})(\s?%)?(?![\w])")
+KNOWN_NUMBER = re.compile(rf"(?<![\w.])(-?)({NUMBER})(\s?%)?")
 
 
 def run(only):
@@ -91,13 +97,9 @@ def _check_whole(notebook):
         yield f"the kernel's name is not {KERNEL['name']}"
     if "widgets" in notebook.metadata:
         yield "widget state is stored"
-    titles = [
-        line
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for line in cell.source.splitlines()
-        if line.startswith("# ")
-    ]
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    prose = re.sub(r"^```.*?^```", "", prose, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^# ", prose, re.MULTILINE)
     if len(titles) != 1 or not notebook.cells[0].source.startswith("# "):
         yield "it does not begin with its one title"
     counts = [c.execution_count for c in notebook.cells if c.cell_type == "code"]
@@ -107,7 +109,7 @@ def _check_whole(notebook):
 
 def _check_code(cell, later):
     problems = []
-    tags = cell.metadata.get("tags", [])
+    tags = set(cell.metadata.get("tags", []))
     if cell.execution_count is None:
         problems.append("it was never executed")
     failed = any(output.output_type == "error" for output in cell.outputs)
@@ -116,17 +118,34 @@ def _check_code(cell, later):
     if len(cell.source.splitlines()) > MAX_CELL_LINES:
         problems.append(f"it is longer than {MAX_CELL_LINES} lines")
     following = next((c.source for c in later if c.cell_type == "code"), "")
-    asserts = re.search(r"^\s*assert\b", following, re.MULTILINE)
-    if "nbval-ignore-output" in tags and not asserts:
+    if "nbval-ignore-output" in tags and not asserts_something(following):
         problems.append("its output is ignored and no assert follows")
+    if unknown := tags - TAGS:
+        problems.append(f"it carries the tag {', '.join(sorted(unknown))}")
+    if hidden := NBVAL_COMMENT.search(cell.source):
+        problems.append(f"it says {hidden[0].strip()} where a tag should stand")
+    if found := ABSOLUTE_PATH.search(_text_of(cell)):
+        problems.append(f"it shows a machine's path: {found[0]}")
     return problems
+
+
+def asserts_something(source):
+    """Tell whether running a cell runs an assert that could fail."""
+    waiting = list(ast.parse(source).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _check_any(cell):
     problems = []
     if extra := set(cell.metadata) - CELL_METADATA:
         problems.append(f"it carries metadata: {', '.join(sorted(extra))}")
-    if found := MACHINE_PATH.search(cell.source + _text_of(cell)):
+    if found := HOME_PATH.search(cell.source + _text_of(cell)):
         problems.append(f"it shows a machine's path: {found[0]}")
     return problems
 
@@ -135,11 +154,12 @@ def _text_of(cell):
     """Return the text that a code cell printed or showed."""
     parts = []
     for output in cell.get("outputs", []):
-        parts += [output.get("text", ""), "\n".join(output.get("traceback", []))]
+        parts += [output.get("text", ""), output.get("evalue", "")]
+        parts += output.get("traceback", [])
         parts += [
-            data if isinstance(data, str) else ""
+            data if isinstance(data, str) else json.dumps(data)
             for kind, data in output.get("data", {}).items()
-            if kind.startswith("text/")
+            if not kind.startswith("image/")
         ]
     return "\n".join(parts)
 
@@ -150,62 +170,63 @@ def unsupported_numbers(cells):
     A section runs from one H2 to the next; the numbers of a section without
     code (an introduction, a summary) may stand anywhere in the notebook. A
     number in prose may be a rounded form of one in the output, or its percentage.
+    The rule covers decimals, percentages and whole numbers from 100 on.
     """
-    sections = [[]]
+    sections = [([], [])]
     for cell in cells:
-        if cell.cell_type == "markdown" and cell.source.startswith("## "):
-            sections.append([])
-        sections[-1].append(cell)
-    everywhere = _known_numbers(cells)
-    missing = []
-    for section in sections:
-        known = _known_numbers(section) or everywhere
-        for cell in section:
-            if cell.cell_type == "markdown":
-                missing += [
-                    text
-                    for text, number, digits, percent in _prose_numbers(cell.source)
-                    if not any(
-                        _agrees(number, digits, percent, candidate)
-                        for candidate in known
-                    )
-                ]
-    return missing
+        if cell.cell_type == "code":
+            sections[-1][1].append(cell)
+            continue
+        first, *others = re.split(r"^(?=## )", cell.source, flags=re.MULTILINE)
+        sections[-1][0].append(first)
+        sections += [([prose], []) for prose in others]
+    everywhere = _known_numbers([code for _, codes in sections for code in codes])
+    return [
+        match[0].strip()
+        for prose, codes in sections
+        for match in _covered_numbers("\n".join(prose))
+        if not _is_supported(match, _known_numbers(codes) if codes else everywhere)
+    ]
 
 
-def _prose_numbers(text):
-    """Yield the numbers that the rule covers: text, value, decimals, percent or not."""
-    text = re.sub(r"\]\([^)]*\)|<[^>]+>|https?://\S+", " ", text)
+def _covered_numbers(text):
+    text = re.sub(r"\]\([^)]*\)|</?[a-zA-Z][^>]*>|https?://\S+", " ", text)
     for match in PROSE_NUMBER.finditer(text):
-        plain = re.sub(r"[,\u202f ]", "", match[1])
-        percent = match[2] is not None
-        if "." in plain or "e" in plain or percent or float(plain) >= 100:
-            mantissa, _, exponent = plain.partition("e")
-            decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-            yield match[0].strip(), float(plain), decimals, percent
+        plain = _plain(match["number"])
+        if "." in plain or "e" in plain or match["percent"] or float(plain) >= 100:
+            yield match
+
+
+def _plain(number):
+    return re.sub(r"[,\u202f]", "", number)
 
 
 def _known_numbers(cells):
-    """Collect every number that the code cells contain, print or show."""
+    """Collect the numbers that code cells contain, print or show, and percentages."""
     text = "\n".join(
-        cell.source + "\n" + _text_of(cell)
+        re.sub(r"#.*", "", cell.source).replace("_", "") + "\n" + _text_of(cell)
         for cell in cells
-        if cell.cell_type == "code"
     )
-    text = re.sub(r"(?<=\d)[,_](?=\d{3})", "", text)
     return {
-        float(number) for number in re.findall(r"\d*\.?\d+(?:e[-+]?\d+)?", text)
-    } | {float(number) for number in re.findall(r"\d+\.?\d*(?:e[-+]?\d+)?", text)}
+        (float(sign + _plain(number)), bool(percent))
+        for sign, number, percent in KNOWN_NUMBER.findall(text)
+    }
 
 
-def _agrees(number, decimals, percent, candidate):
-    scales = (1, 100) if percent else (1,)
-    return any(
-        abs(number - candidate * scale) <= 0.5001 * 10.0**-decimals
-        if decimals > 0 or percent
-        else number == candidate * scale
-        for scale in scales
-    )
+def _is_supported(match, known):
+    """Tell whether a known number, rounded as in the prose, is the prose's number."""
+    mantissa, _, exponent = _plain(match["number"]).partition("e")
+    decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
+    number = float(_plain(match["number"]))
+    whole = decimals <= 0 and not match["percent"]
+    slack = 0 if whole else 0.5001 * 10.0**-decimals
+    for value, is_percentage in known:
+        candidate = -value if match["sign"] else abs(value)
+        if match["percent"] and not is_percentage:
+            candidate = 100 * candidate if candidate <= 1 else math.nan
+        if abs(number - candidate) <= slack:
+            return True
+    return False
 
 
 def main(arguments):
