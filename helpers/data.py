@@ -1,7 +1,7 @@
-"""Data for the notebooks: batches in memory, and MNIST with its offline default."""
+"""Data for the notebooks: batches in memory, Iris, MNIST and its offline default."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-MNIST_BYTES = {
-    "train-images-idx3-ubyte": 47_040_016,
-    "train-labels-idx1-ubyte": 60_008,
-    "t10k-images-idx3-ubyte": 7_840_016,
-    "t10k-labels-idx1-ubyte": 10_008,
+from helpers.downloads import DownloadError, fetch_unpacked, md5_of
+
+# The four files of MNIST, and of every data set in its format: bytes, and MNIST's md5.
+MNIST_FILES = {
+    "train-images-idx3-ubyte": (47_040_016, "6bbc9ace898e44ae57da46a324031adb"),
+    "train-labels-idx1-ubyte": (60_008, "a25bea736e30d166cdddb491f175f624"),
+    "t10k-images-idx3-ubyte": (7_840_016, "2646ac647ad5339dbf082846283269ea"),
+    "t10k-labels-idx1-ubyte": (10_008, "27ae3e4e09519cfbb04c329615203637"),
 }
 
 
@@ -86,6 +89,17 @@ class Split(NamedTuple):
     y: Tensor
 
 
+class IrisData(NamedTuple):
+    """Iris in three parts, scaled, with what is needed to scale a new flower."""
+
+    train: Split
+    val: Split
+    test: Split
+    scaler: object
+    feature_names: list[str]
+    class_names: list[str]
+
+
 class ImageData(NamedTuple):
     """A set of labelled images, with the name of what it really is."""
 
@@ -94,23 +108,79 @@ class ImageData(NamedTuple):
     test: Split
 
 
-def load_mnist() -> ImageData:
-    """Load MNIST, or scikit-learn's small digits where its files are missing.
+def load_iris(fractions: Sequence[float] = (0.7, 0.2, 0.1), seed: int = 42) -> IrisData:
+    """Load Iris, split by class into training, validation and test, and scaled.
 
-    Images come as float32 in 0 … 1, shaped (N, 1, 28, 28), and labels as int64.
-    The offline default says so in a printed line and in `name` ("digits").
+    The scaler takes its means and deviations from the training part alone.
     """
-    if not mnist_is_here():
+    from sklearn import datasets
+    from sklearn.preprocessing import StandardScaler
+
+    iris = datasets.load_iris()
+    parts = stratified_split(iris.data, iris.target, fractions, seed)
+    scaler = StandardScaler().fit(parts[0][0])
+    splits = (
+        Split(torch.tensor(scaler.transform(x), dtype=torch.float32), torch.tensor(y))
+        for x, y in parts
+    )
+    return IrisData(*splits, scaler, iris.feature_names, iris.target_names.tolist())
+
+
+def stratified_split(x, y, fractions: Sequence[float], seed: int) -> list[tuple]:
+    """Split arrays at random into parts with the same share of each class."""
+    from sklearn.model_selection import train_test_split
+
+    fractions = [float(fraction) for fraction in fractions]
+    if len(fractions) < 2 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(
+            f"fractions must be positive and sum to 1; {fractions} sum to "
+            f"{sum(fractions):g}."
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(
+            f"seed must be a whole number such as 42, not a {type(seed).__name__}."
+        )
+    parts = []
+    while len(fractions) > 1:
+        share, *fractions = fractions
+        rest = round(len(y) * sum(fractions) / (share + sum(fractions)))
+        try:
+            x_part, x, y_part, y = train_test_split(
+                x, y, test_size=rest, stratify=y, random_state=seed
+            )
+        except ValueError as error:
+            raise ValueError(
+                "A class is too small to be in every part: take more data, fewer parts "
+                f"or larger fractions. ({error})"
+            ) from error
+        parts.append((x_part, y_part))
+    return [*parts, (x, y)]
+
+
+def load_mnist(dataset: str = "MNIST") -> ImageData:
+    """Load MNIST or FashionMNIST, or scikit-learn's small digits in its place.
+
+    Files that are missing or damaged are downloaded, unless HELPERS_OFFLINE is
+    set. Where that is not possible, the digits stand in (the offline default):
+    a printed line and the `name` of what is returned ("digits") say so. Images
+    come as float32 in 0 … 1, shaped (N, 1, 28, 28), and labels as int64.
+    """
+    from torchvision import datasets
+
+    if dataset not in ("MNIST", "FashionMNIST"):
+        raise ValueError(f"dataset must be MNIST or FashionMNIST, not {dataset!r}.")
+    source = getattr(datasets, dataset)
+    try:
+        _complete_files(source)
+    except DownloadError as error:
         print(
-            f"MNIST was not found in {data_folder().name}/: scikit-learn's 1,797 "
-            "digits, resized to 28×28, stand in."
+            f"{dataset} is not here in full, and {error} Scikit-learn's 1,797 digits, "
+            "resized to 28×28, stand in."
         )
         return _load_digits()
-    from torchvision.datasets import MNIST
-
-    parts = (MNIST(data_folder(), train=train) for train in (True, False))
-    splits = (Split(d.data.unsqueeze(1).float().div_(255), d.targets) for d in parts)
-    return ImageData("MNIST", *splits)
+    parts = (source(data_folder(), train=train) for train in (True, False))
+    splits = (Split(p.data.unsqueeze(1).float().div_(255), p.targets) for p in parts)
+    return ImageData(dataset, *splits)
 
 
 def data_folder() -> Path:
@@ -121,8 +191,48 @@ def data_folder() -> Path:
 def mnist_is_here() -> bool:
     """Tell whether the four files of MNIST are in the data folder, in full."""
     raw = data_folder() / "MNIST" / "raw"
-    paths = {raw / name: size for name, size in MNIST_BYTES.items()}
-    return all(p.is_file() and p.stat().st_size == size for p, size in paths.items())
+    return all(_has_size(raw / name, size) for name, (size, _) in MNIST_FILES.items())
+
+
+def _complete_files(source):
+    """Download each of a data set's files that is missing or damaged."""
+    name = source.__name__
+    raw = data_folder() / name / "raw"
+    known = {n: md5 for n, (_, md5) in MNIST_FILES.items()} if name == "MNIST" else {}
+    known |= _read_md5s(raw)
+    for packed_name, md5_packed in source.resources:
+        file = packed_name.removesuffix(".gz")
+        size, _ = MNIST_FILES[file]
+        if _is_sound(raw / file, size, known.get(file)):
+            continue
+        if os.environ.get("HELPERS_OFFLINE"):
+            raise DownloadError("HELPERS_OFFLINE forbids a download.")
+        md5 = fetch_unpacked(file, source.mirrors, md5_packed, size, raw / file)
+        if name != "MNIST":
+            _note_md5(raw, file, md5)
+
+
+def _has_size(path, size):
+    return path.is_file() and path.stat().st_size == size
+
+
+def _is_sound(path, size, md5):
+    return _has_size(path, size) and md5 in (None, md5_of(path))
+
+
+def _read_md5s(raw):
+    """Read the md5s noted at earlier downloads."""
+    try:
+        lines = (raw / "MD5SUMS").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    return {line[34:]: line[:32] for line in lines}
+
+
+def _note_md5(raw, file, md5):
+    """Add a line as md5sum writes it, for the next time this file is loaded."""
+    with open(raw / "MD5SUMS", "a", encoding="utf-8") as sums:
+        sums.write(f"{md5}  {file}\n")
 
 
 def _load_digits() -> ImageData:

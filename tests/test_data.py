@@ -4,7 +4,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.data import (
-    MNIST_BYTES,
+    MNIST_FILES,
     TensorLoader,
     data_folder,
     load_mnist,
@@ -97,6 +97,7 @@ def test_without_its_files_mnist_is_replaced_by_the_digits_and_says_so(
     monkeypatch, tmp_path, capsys
 ):
     monkeypatch.setenv("HELPERS_DATA", str(tmp_path))
+    monkeypatch.setenv("HELPERS_OFFLINE", "1")
     data = load_mnist()
 
     assert data.name == "digits"
@@ -125,9 +126,10 @@ def test_mnist_comes_in_the_same_form(capsys):
 def test_files_of_mnist_cut_short_count_as_missing(monkeypatch, tmp_path, capsys):
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for name in MNIST_BYTES:
+    for name in MNIST_FILES:
         (raw / name).write_bytes(b"")
     monkeypatch.setenv("HELPERS_DATA", str(tmp_path))
+    monkeypatch.setenv("HELPERS_OFFLINE", "1")
     assert not mnist_is_here()
     assert load_mnist().name == "digits"
 
