@@ -10,7 +10,6 @@ PYTHON ?= $(shell .venv/bin/python -c 'print(".venv/bin/python")' 2>&- || echo p
 CONSTRAINTS ?= constraints.txt
 VENV := .venv/bin/python
 export TORCH_INDEX CONSTRAINTS
-export OMP_NUM_THREADS ?= 1
 
 .PHONY: lab test lint notebooks test-portable bench install
 .DEFAULT_GOAL := lab
@@ -19,7 +18,7 @@ install:
 	@"$(PYTHON)" tools/install.py
 
 lab: install
-	@env -u OMP_NUM_THREADS $(VENV) tools/lab.py $(OPTIONS)
+	@$(VENV) tools/lab.py $(OPTIONS)
 
 test: install
 	@$(VENV) -m pytest
@@ -41,3 +40,4 @@ test-portable: install
 
 bench: install
 	@$(VENV) benchmarks/loop.py
+	@$(VENV) benchmarks/data.py

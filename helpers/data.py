@@ -116,6 +116,8 @@ def load_iris(fractions: Sequence[float] = (0.7, 0.2, 0.1), seed: int = 42) -> I
     from sklearn import datasets
     from sklearn.preprocessing import StandardScaler
 
+    if len(fractions) != 3:
+        raise ValueError(f"fractions must be three; {len(fractions)} were given.")
     iris = datasets.load_iris()
     parts = stratified_split(iris.data, iris.target, fractions, seed)
     scaler = StandardScaler().fit(parts[0][0])

@@ -48,11 +48,19 @@ def set_style() -> None:
         set_matplotlib_formats("retina")
 
 
-def plot_history(history: Sequence[Mapping], axes: Sequence[Axes] | None = None):
+def plot_history(
+    history: Sequence[Mapping],
+    axes: Sequence[Axes] | None = None,
+    *,
+    best: int | None = None,
+    train_shift: float = 0.0,
+):
     """Draw a history's losses and its other validation figures; return the Axes.
 
     Every record is one epoch. The first of the Axes holds the losses, and each
-    further one a metric, as in `val_accuracy`.
+    further one a metric, as in `val_accuracy`. `best` marks an epoch. The
+    training loss is an average over its epoch, so its place is half an epoch
+    earlier: `train_shift=-0.5` draws it there.
     """
     if not history:
         raise ValueError("The history is empty: no epoch was finished.")
@@ -61,19 +69,126 @@ def plot_history(history: Sequence[Mapping], axes: Sequence[Axes] | None = None)
         _, axes = plt.subplots(1, 1 + len(metrics), squeeze=False)
         axes = axes[0]
     groups = [["train_loss", "val_loss"], *([name] for name in metrics)]
-    epochs = [record["epoch"] for record in history]
     for ax, names in zip(axes, groups, strict=True):
         for i, name in enumerate(name for name in names if name in history[0]):
-            values = [record[name] for record in history]
-            label = "training" if name == "train_loss" else "validation"
-            colour = BLUE if name == "train_loss" else ORANGE
-            every = max(1, len(values) // 10)
-            style = {"marker": MARKERS[i], "markevery": every, "label": label}
-            ax.plot(epochs, values, color=colour, **style)
+            of_training = name == "train_loss"
+            shift = train_shift if of_training else 0
+            ax.plot(
+                [record["epoch"] + shift for record in history],
+                [record[name] for record in history],
+                color=BLUE if of_training else ORANGE,
+                marker=MARKERS[i],
+                markevery=max(1, len(history) // 10),
+                label="training" if of_training else "validation",
+            )
+        if best is not None:
+            label = f"best epoch ({best})"
+            ax.axvline(best, color=BLACK, linestyle=":", linewidth=1.2, label=label)
         ax.set(xlabel="epoch", ylabel=names[-1].removeprefix("val_"))
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend()
+        ax.legend(loc="upper right" if names[-1] == "val_loss" else "lower right")
     return axes
+
+
+def plot_runs(
+    runs: Mapping[str, Sequence[Mapping]],
+    figure: str = "val_loss",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one figure of several histories over each other, each with its name."""
+    if ax is None:
+        _, ax = plt.subplots()
+    for i, (name, history) in enumerate(runs.items()):
+        ax.plot(
+            [record["epoch"] for record in history],
+            [record[figure] for record in history],
+            color=PALETTE[i % len(PALETTE)],
+            linestyle=LINE_STYLES[i % len(LINE_STYLES)],
+            marker=MARKERS[i % len(MARKERS)],
+            markevery=max(1, len(history) // 10),
+            markersize=5,
+            label=name,
+        )
+    words = {"val": "validation", "train": "training", "lr": "learning rate"}
+    ylabel = " ".join(words.get(word, word) for word in figure.split("_"))
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def plot_images(images: Tensor, titles: Sequence[str], columns: int = 5) -> np.ndarray:
+    """Draw images in a grid, each with its title; return the Axes."""
+    rows = -(-len(images) // columns)
+    _, axes = plt.subplots(
+        rows, columns, squeeze=False, figsize=(1.25 * columns, 1.45 * rows)
+    )
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, title in zip(axes.flat, images, titles, strict=False):
+        ax.imshow(image.squeeze().numpy(), cmap="cividis")
+        ax.set_title(title, fontweight="normal")
+    return axes
+
+
+def plot_confusion(
+    y: Tensor, predicted: Tensor, class_names: Sequence[str], ax: Axes | None = None
+) -> Axes:
+    """Draw how often each class was taken for each: counts, and shares of each row."""
+    if ax is None:
+        size = 1.6 + 0.85 * len(class_names)
+        _, ax = plt.subplots(figsize=(size + 0.8, size))
+    kinds = len(class_names)
+    counts = torch.bincount(y * kinds + predicted, minlength=kinds**2)
+    counts = counts.view(kinds, kinds)
+    rates = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    ax.imshow(rates.numpy(), cmap="cividis", vmin=0, vmax=1)
+    for row in range(kinds):
+        for column in range(kinds):
+            ax.text(
+                column,
+                row,
+                f"{counts[row, column]}\n{rates[row, column]:.0%}",
+                ha="center",
+                va="center",
+                color="white" if rates[row, column] < 0.5 else "black",
+            )
+    ax.set_xticks(range(kinds), class_names)
+    ax.set_yticks(range(kinds), class_names)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.grid(False)
+    return ax
+
+
+def plot_regions(
+    predict: Callable[[Tensor], Tensor],
+    x: Tensor,
+    y: Tensor,
+    class_names: Sequence[str],
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw which class `predict` gives to each point of a plane, and the data.
+
+    `predict` takes points of two features and returns their logits: a model will
+    do, and is left as it came.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5, 4))
+    low, high = x.amin(0) - 0.3, x.amax(0) + 0.3
+    sides = [torch.linspace(low[i].item(), high[i].item(), 200) for i in (0, 1)]
+    grid = torch.cartesian_prod(*sides)
+    sides = [side.numpy() for side in sides]
+    classes = _logits(predict, grid).argmax(1).view(200, 200).T.numpy()
+    edges = np.arange(len(class_names) + 1) - 0.5
+    tints = PALETTE[: len(class_names)]
+    ax.contourf(*sides, classes, levels=edges, colors=tints, alpha=0.18)
+    ax.contour(*sides, classes, levels=edges[1:-1], colors=GREY, linewidths=0.8)
+    for i, name in enumerate(class_names):
+        points = x[y == i].T.numpy()
+        ax.scatter(*points, s=16, color=PALETTE[i], marker=MARKERS[i], label=name)
+    ax.grid(False)
+    ax.legend(frameon=True, framealpha=0.85)
+    return ax
 
 
 def plot_descent_step(
@@ -208,8 +323,8 @@ def plot_training_loop(ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(figsize=(7.5, 3))
     places = {
-        "a batch\nof x and y": (0, 1),
-        "model": (1, 1),
+        "a batch x, y\nnotebook 04": (0, 1),
+        "model\nnotebook 05": (1, 1),
         "loss_fn\nnotebook 02": (2, 1),
         "loss.backward()\nnotebook 01": (2, 0),
         "optimizer.step()\nnotebook 03": (1, 0),
@@ -263,6 +378,20 @@ def plot_paths(
     ax.grid(False)
     ax.legend(frameon=True, framealpha=0.85)
     return ax
+
+
+def _logits(predict, x):
+    """Return predictions in eval mode, and leave a model in the mode it came in."""
+    modules = list(predict.modules()) if isinstance(predict, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        with torch.no_grad():
+            return predict(x)
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
 
 
 def _draw_box(ax, place, text, colour):

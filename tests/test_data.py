@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import datasets
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.data import (
     MNIST_FILES,
     TensorLoader,
     data_folder,
+    load_iris,
     load_mnist,
     mnist_is_here,
+    stratified_split,
 )
 
 x, y = torch.arange(20.0).view(10, 2), torch.arange(10)
@@ -132,6 +135,69 @@ def test_files_of_mnist_cut_short_count_as_missing(monkeypatch, tmp_path, capsys
     monkeypatch.setenv("HELPERS_OFFLINE", "1")
     assert not mnist_is_here()
     assert load_mnist().name == "digits"
+
+
+def test_iris_is_split_by_class_and_scaled():
+    iris = load_iris()
+    counts = [split.y.bincount().tolist() for split in iris[:3]]
+    assert counts == [[35] * 3, [10] * 3, [5] * 3]
+    assert [split.x.dtype for split in iris[:3]] == [torch.float32] * 3
+    assert [split.y.dtype for split in iris[:3]] == [torch.int64] * 3
+    assert iris.class_names == ["setosa", "versicolor", "virginica"]
+    assert iris.feature_names[2] == "petal length (cm)"
+
+
+def test_iris_scaler_has_seen_the_training_part_alone():
+    iris = load_iris()
+    torch.testing.assert_close(iris.train.x.mean(0), torch.zeros(4), atol=1e-6, rtol=0)
+    deviation = iris.train.x.std(0, correction=0)
+    torch.testing.assert_close(deviation, torch.ones(4))
+    raw = datasets.load_iris().data
+    assert abs(iris.val.x.mean(0)).max() > 0.01
+    assert not np.allclose(iris.scaler.mean_, raw.mean(axis=0))
+
+    original = torch.tensor(iris.scaler.inverse_transform(iris.test.x))
+    distances = torch.cdist(original, torch.tensor(raw)).amin(dim=1)
+    assert distances.max() < 1e-5
+
+
+def test_iris_parts_share_no_flower_and_leave_none_out():
+    iris = load_iris()
+    parts = [iris.scaler.inverse_transform(split.x) for split in iris[:3]]
+    rows = torch.tensor(np.concatenate(parts))
+    raw = torch.tensor(datasets.load_iris().data)
+    order = [sorted(map(tuple, t.round(decimals=1).tolist())) for t in (rows, raw)]
+    assert order[0] == order[1]
+
+
+def test_iris_takes_fractions_and_seed():
+    halves = load_iris(fractions=(0.5, 0.3, 0.2), seed=1)
+    assert [len(split.y) for split in halves[:3]] == [75, 45, 30]
+    assert torch.equal(load_iris(seed=7).test.x, load_iris(seed=7).test.x)
+    assert not torch.equal(load_iris(seed=7).test.x, load_iris(seed=8).test.x)
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.7, 0.2, 0.2), (0.7, 0.2), (1.2, -0.1, -0.1), (0.8, 0.2, 0.0)]
+)
+def test_iris_fractions_that_do_not_sum_are_refused_in_words(fractions):
+    with pytest.raises(
+        ValueError, match=r"must be three|must be positive and sum to 1"
+    ):
+        load_iris(fractions=fractions)
+
+
+def test_iris_class_too_small_to_split_is_refused_in_words():
+    with pytest.raises(ValueError, match="A class is too small to be in every part"):
+        load_iris(fractions=(0.98, 0.01, 0.01))
+    with pytest.raises(ValueError, match="A class is too small to be in every part"):
+        stratified_split(np.zeros((5, 1)), np.array([0, 0, 0, 0, 1]), (0.5, 0.5), 0)
+
+
+@pytest.mark.parametrize("seed", ["42", 4.2, None, True])
+def test_iris_seed_of_an_unknown_type_is_refused_in_words(seed):
+    with pytest.raises(TypeError, match="seed must be a whole number such as 42, not"):
+        load_iris(seed=seed)
 
 
 def test_an_empty_variable_means_the_folder_beside_the_package(monkeypatch):
