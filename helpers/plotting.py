@@ -175,10 +175,10 @@ def plot_regions(
     if ax is None:
         _, ax = plt.subplots(figsize=(5, 4))
     low, high = x.amin(0) - 0.3, x.amax(0) + 0.3
-    sides = [torch.linspace(low[i].item(), high[i].item(), 200) for i in (0, 1)]
+    sides = [torch.linspace(low[i].item(), high[i].item(), 400) for i in (0, 1)]
     grid = torch.cartesian_prod(*sides)
     sides = [side.numpy() for side in sides]
-    classes = _logits(predict, grid).argmax(1).view(200, 200).T.numpy()
+    classes = _logits(predict, grid).argmax(1).view(400, 400).T.numpy()
     edges = np.arange(len(class_names) + 1) - 0.5
     tints = PALETTE[: len(class_names)]
     ax.contourf(*sides, classes, levels=edges, colors=tints, alpha=0.18)
