@@ -1,7 +1,9 @@
 """Data for the notebooks: batches in memory, Iris, MNIST and its offline default."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,8 +118,8 @@ def load_iris(fractions: Sequence[float] = (0.7, 0.2, 0.1), seed: int = 42) -> I
     from sklearn import datasets
     from sklearn.preprocessing import StandardScaler
 
-    if len(fractions) != 3:
-        raise ValueError(f"fractions must be three; {len(fractions)} were given.")
+    if not isinstance(fractions, Sequence) or len(fractions) != 3:
+        raise ValueError(f"fractions must be three numbers, not {fractions!r}.")
     iris = datasets.load_iris()
     parts = stratified_split(iris.data, iris.target, fractions, seed)
     scaler = StandardScaler().fit(parts[0][0])
@@ -133,30 +135,39 @@ def stratified_split(x, y, fractions: Sequence[float], seed: int) -> list[tuple]
     from sklearn.model_selection import train_test_split
 
     fractions = [float(fraction) for fraction in fractions]
-    if len(fractions) < 2 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+    if not all(f > 0 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(
             f"fractions must be positive and sum to 1; {fractions} sum to "
             f"{sum(fractions):g}."
         )
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise TypeError(
             f"seed must be a whole number such as 42, not a {type(seed).__name__}."
         )
-    parts = []
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie in 0 … 2**32 - 1; {seed} was given.")
+    parts, classes = [], set(y)
     while len(fractions) > 1:
         share, *fractions = fractions
         rest = round(len(y) * sum(fractions) / (share + sum(fractions)))
         try:
             x_part, x, y_part, y = train_test_split(
-                x, y, test_size=rest, stratify=y, random_state=seed
+                x, y, test_size=rest, stratify=y, random_state=int(seed)
             )
         except ValueError as error:
-            raise ValueError(
-                "A class is too small to be in every part: take more data, fewer parts "
-                f"or larger fractions. ({error})"
-            ) from error
+            raise _too_small(error) from error
         parts.append((x_part, y_part))
-    return [*parts, (x, y)]
+    parts.append((x, y))
+    if any(set(y_part) != classes for _, y_part in parts):
+        raise _too_small("one part has no example of it")
+    return parts
+
+
+def _too_small(reason):
+    return ValueError(
+        "A class is too small to be in every part: take more data, fewer parts or "
+        f"larger fractions. ({reason})"
+    )
 
 
 def load_mnist(dataset: str = "MNIST") -> ImageData:
@@ -168,20 +179,25 @@ def load_mnist(dataset: str = "MNIST") -> ImageData:
     come as float32 in 0 … 1, shaped (N, 1, 28, 28), and labels as int64.
     """
     from torchvision import datasets
+    from torchvision.datasets.mnist import read_image_file, read_label_file
 
     if dataset not in ("MNIST", "FashionMNIST"):
         raise ValueError(f"dataset must be MNIST or FashionMNIST, not {dataset!r}.")
-    source = getattr(datasets, dataset)
+    raw = data_folder() / dataset / "raw"
+    splits = []
     try:
-        _complete_files(source)
-    except DownloadError as error:
+        _complete_files(getattr(datasets, dataset), raw)
+        for part in ("train", "t10k"):
+            x = read_image_file(str(raw / f"{part}-images-idx3-ubyte"))
+            y = read_label_file(str(raw / f"{part}-labels-idx1-ubyte"))
+            splits.append(Split(x.unsqueeze(1).float().div_(255), y))
+    except (DownloadError, OSError, AssertionError, ValueError) as error:
+        reason = error if isinstance(error, DownloadError) else "its files are damaged."
         print(
-            f"{dataset} is not here in full, and {error} Scikit-learn's 1,797 digits, "
+            f"{dataset} is not here in full, and {reason} Scikit-learn's 1,797 digits, "
             "resized to 28×28, stand in."
         )
         return _load_digits()
-    parts = (source(data_folder(), train=train) for train in (True, False))
-    splits = (Split(p.data.unsqueeze(1).float().div_(255), p.targets) for p in parts)
     return ImageData(dataset, *splits)
 
 
@@ -196,45 +212,52 @@ def mnist_is_here() -> bool:
     return all(_has_size(raw / name, size) for name, (size, _) in MNIST_FILES.items())
 
 
-def _complete_files(source):
+def _complete_files(source, raw):
     """Download each of a data set's files that is missing or damaged."""
-    name = source.__name__
-    raw = data_folder() / name / "raw"
-    known = {n: md5 for n, (_, md5) in MNIST_FILES.items()} if name == "MNIST" else {}
-    known |= _read_md5s(raw)
+    is_mnist = source.__name__ == "MNIST"
+    noted = {} if is_mnist else _read_md5s(raw)
     for packed_name, md5_packed in source.resources:
         file = packed_name.removesuffix(".gz")
-        size, _ = MNIST_FILES[file]
-        if _is_sound(raw / file, size, known.get(file)):
+        size, md5_of_mnist = MNIST_FILES[file]
+        md5 = md5_of_mnist if is_mnist else noted.get(file)
+        complete = _has_size(raw / file, size)
+        if complete and md5 is not None and md5_of(raw / file) == md5:
             continue
-        if os.environ.get("HELPERS_OFFLINE"):
-            raise DownloadError("HELPERS_OFFLINE forbids a download.")
-        md5 = fetch_unpacked(file, source.mirrors, md5_packed, size, raw / file)
-        if name != "MNIST":
-            _note_md5(raw, file, md5)
+        try:
+            if os.environ.get("HELPERS_OFFLINE", "0") != "0":
+                raise DownloadError("HELPERS_OFFLINE forbids a download.")
+            md5 = fetch_unpacked(file, source.mirrors, md5_packed, size, raw / file)
+        except DownloadError:
+            if complete and md5 is None:
+                continue  # put here by hand, and nothing speaks against it
+            raise
+        if not is_mnist:
+            noted[file] = md5
+            _write_md5s(raw, noted)
 
 
 def _has_size(path, size):
     return path.is_file() and path.stat().st_size == size
 
 
-def _is_sound(path, size, md5):
-    return _has_size(path, size) and md5 in (None, md5_of(path))
-
-
 def _read_md5s(raw):
     """Read the md5s noted at earlier downloads."""
     try:
-        lines = (raw / "MD5SUMS").read_text(encoding="utf-8").splitlines()
+        text = (raw / "MD5SUMS").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    return {line[34:]: line[:32] for line in lines}
+    return {file: md5 for md5, file in re.findall(r"(?m)^([0-9a-f]{32})  (.+)$", text)}
 
 
-def _note_md5(raw, file, md5):
-    """Add a line as md5sum writes it, for the next time this file is loaded."""
-    with open(raw / "MD5SUMS", "a", encoding="utf-8") as sums:
-        sums.write(f"{md5}  {file}\n")
+def _write_md5s(raw, noted):
+    """Note md5s as md5sum writes them, for the next time these files are loaded."""
+    text = "".join(f"{md5}  {file}\n" for file, md5 in noted.items())
+    part = raw / f"MD5SUMS.{os.getpid()}.part"
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, raw / "MD5SUMS")
+    except OSError:
+        part.unlink(missing_ok=True)  # without the note, the file is fetched again
 
 
 def _load_digits() -> ImageData:

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import os
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 TIMEOUT_S = 10  # to connect, and between two pieces of an answer
+DEADLINE_S = 600  # for all of one file
+STALE_S = 3600  # after which a temporary file belongs to a process that was killed
 PIECE = 1 << 16
 
 
@@ -31,8 +34,10 @@ def fetch_unpacked(
     part = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale_parts(target)
+        part.touch()  # fails now, not after the download, where writing is forbidden
+        content = _first_sound_content(f"{name}.gz", mirrors, md5_packed, size)
         with open(part, "wb") as file:
-            content = _first_sound_content(f"{name}.gz", mirrors, md5_packed, size)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -58,8 +63,8 @@ def _first_sound_content(name, mirrors, md5_packed, size):
     reasons = []
     for mirror in mirrors:
         try:
-            packed = _download(f"{mirror.rstrip('/')}/{name}", name)
-        except (OSError, http.client.HTTPException) as error:
+            packed = _download(f"{mirror.rstrip('/')}/{name}", name, size + PIECE)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reasons.append(_reason(error))
             continue
         if hashlib.md5(packed).hexdigest() != md5_packed:
@@ -75,19 +80,25 @@ def _first_sound_content(name, mirrors, md5_packed, size):
     raise DownloadError(f"{name} could not be downloaded ({'; '.join(reasons)}).")
 
 
-def _download(url, name):
+def _download(url, name, limit):
     """Return what a URL answers, with a progress bar where it takes a while."""
     from tqdm.auto import tqdm
 
     request = Request(url, headers={"User-Agent": "pytorch-by-hand"})
-    with urlopen(request, timeout=TIMEOUT_S) as answer:
-        total = int(answer.headers.get("Content-Length") or 0) or None
-        bar = tqdm(total=total, desc=name, unit="B", unit_scale=True, delay=1)
-        with bar:
-            pieces = []
-            while piece := answer.read(PIECE):
-                pieces.append(piece)
-                bar.update(len(piece))
+    ends = time.monotonic() + DEADLINE_S
+    pieces, received = [], 0
+    with (
+        urlopen(request, timeout=TIMEOUT_S) as answer,
+        tqdm(total=answer.length, desc=name, unit="B", unit_scale=True, delay=1) as bar,
+    ):
+        while piece := answer.read1(PIECE):
+            pieces.append(piece)
+            received += len(piece)
+            bar.update(len(piece))
+            if received > limit:
+                raise ValueError("the answer is too long to be the file")
+            if time.monotonic() > ends:
+                raise TimeoutError
     return b"".join(pieces)
 
 
@@ -97,14 +108,28 @@ def _reason(error):
         return f"the server answered {error.code}"
     error = getattr(error, "reason", error)  # what urllib has wrapped
     if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT_S} seconds"
+        return "no answer in time"
+    if isinstance(error, ValueError):
+        return f"no sound answer: {error}"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused"
     if isinstance(error, http.client.HTTPException | ConnectionError):
         return "the connection broke off"
     return "no connection"
 
 
+def _remove_stale_parts(target):
+    """Clear away what killed processes have left of this file."""
+    for part in target.parent.glob(f"{target.name}.*.part"):
+        try:
+            if time.time() - part.stat().st_mtime > STALE_S:
+                part.unlink()
+        except OSError:
+            continue  # another process was faster
+
+
 def _remove(path):
     try:
-        os.remove(path)
+        path.unlink(missing_ok=True)
     except OSError:
-        return  # it was put in place, or never made
+        return  # its folder was never made

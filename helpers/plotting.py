@@ -85,7 +85,7 @@ def plot_history(
             label = f"best epoch ({best})"
             ax.axvline(best, color=BLACK, linestyle=":", linewidth=1.2, label=label)
         ax.set(xlabel="epoch", ylabel=names[-1].removeprefix("val_"))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.legend(loc="upper right" if names[-1] == "val_loss" else "lower right")
     return axes
 
@@ -102,31 +102,35 @@ def plot_runs(
         ax.plot(
             [record["epoch"] for record in history],
             [record[figure] for record in history],
-            color=PALETTE[i % len(PALETTE)],
-            linestyle=LINE_STYLES[i % len(LINE_STYLES)],
-            marker=MARKERS[i % len(MARKERS)],
+            **_line_style(i),
             markevery=max(1, len(history) // 10),
             markersize=5,
             label=name,
         )
+    if not runs:
+        raise ValueError("There are no runs to draw.")
     words = {"val": "validation", "train": "training", "lr": "learning rate"}
     ylabel = " ".join(words.get(word, word) for word in figure.split("_"))
     ax.set(xlabel="epoch", ylabel=ylabel)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.legend()
     return ax
 
 
 def plot_images(images: Tensor, titles: Sequence[str], columns: int = 5) -> np.ndarray:
-    """Draw images in a grid, each with its title; return the Axes."""
+    """Draw images in a grid on one scale, each with its title; return the Axes."""
     rows = -(-len(images) // columns)
     _, axes = plt.subplots(
         rows, columns, squeeze=False, figsize=(1.25 * columns, 1.45 * rows)
     )
     for ax in axes.flat:
         ax.axis("off")
-    for ax, image, title in zip(axes.flat, images, titles, strict=False):
-        ax.imshow(image.squeeze().numpy(), cmap="cividis")
+    low, high = images.min().item(), images.max().item()
+    for i, (image, title) in enumerate(zip(images, titles, strict=True)):
+        ax = axes.flat[i]
+        ax.imshow(
+            image.reshape(image.shape[-2:]).numpy(), cmap="cividis", vmin=low, vmax=high
+        )
         ax.set_title(title, fontweight="normal")
     return axes
 
@@ -139,19 +143,30 @@ def plot_confusion(
         size = 1.6 + 0.85 * len(class_names)
         _, ax = plt.subplots(figsize=(size + 0.8, size))
     kinds = len(class_names)
+    y, predicted = y.long().cpu(), predicted.long().cpu()
+    both = torch.cat([y, predicted])
+    if y.shape != predicted.shape or both.min() < 0 or both.max() >= kinds:
+        raise ValueError(
+            "y and predicted must be class numbers of the same examples, from 0 to "
+            f"{kinds - 1}; they have the shapes {tuple(y.shape)} and "
+            f"{tuple(predicted.shape)} and run from {both.min()} to {both.max()}."
+        )
     counts = torch.bincount(y * kinds + predicted, minlength=kinds**2)
     counts = counts.view(kinds, kinds)
-    rates = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    totals = counts.sum(dim=1, keepdim=True)
+    rates = counts / totals.clamp(min=1)
     ax.imshow(rates.numpy(), cmap="cividis", vmin=0, vmax=1)
     for row in range(kinds):
         for column in range(kinds):
             ax.text(
                 column,
                 row,
-                f"{counts[row, column]}\n{rates[row, column]:.0%}",
+                f"{counts[row, column]}\n{rates[row, column]:.0%}"
+                if totals[row]
+                else "–",
                 ha="center",
                 va="center",
-                color="white" if rates[row, column] < 0.5 else "black",
+                color="white" if rates[row, column] < 0.47 else "black",
             )
     ax.set_xticks(range(kinds), class_names)
     ax.set_yticks(range(kinds), class_names)
@@ -165,6 +180,7 @@ def plot_regions(
     x: Tensor,
     y: Tensor,
     class_names: Sequence[str],
+    feature_names: Sequence[str],
     ax: Axes | None = None,
 ) -> Axes:
     """Draw which class `predict` gives to each point of a plane, and the data.
@@ -172,6 +188,8 @@ def plot_regions(
     `predict` takes points of two features and returns their logits: a model will
     do, and is left as it came.
     """
+    if len(class_names) > len(PALETTE):
+        raise ValueError(f"No more than {len(PALETTE)} classes can be told apart.")
     if ax is None:
         _, ax = plt.subplots(figsize=(5, 4))
     low, high = x.amin(0) - 0.3, x.amax(0) + 0.3
@@ -186,6 +204,7 @@ def plot_regions(
     for i, name in enumerate(class_names):
         points = x[y == i].T.numpy()
         ax.scatter(*points, s=16, color=PALETTE[i], marker=MARKERS[i], label=name)
+    ax.set(xlabel=feature_names[0], ylabel=feature_names[1])
     ax.grid(False)
     ax.legend(frameon=True, framealpha=0.85)
     return ax
@@ -361,23 +380,26 @@ def plot_paths(
     ax.contourf(x, y, height, levels=12, cmap="viridis", alpha=0.35, antialiased=False)
     for i, (name, points) in enumerate(paths.items()):
         points = np.asarray(points, dtype=float)
-        colour, marker = PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]
-        ax.plot(
-            *points.T,
-            color=colour,
-            linestyle=LINE_STYLES[i % len(LINE_STYLES)],
-            marker=marker,
-            markersize=4,
-            markevery=max(1, len(points) // 12),
-            label=name,
-        )
-        ax.plot(*points[-1], marker, color=colour, markersize=10, markeredgecolor="w")
+        style = _line_style(i)
+        every = max(1, len(points) // 12)
+        ax.plot(*points.T, **style, markersize=4, markevery=every, label=name)
+        ax.plot(*points[-1], **style, markersize=10, markeredgecolor="w")
     if minimum is not None:
         ax.plot(*minimum, "*", color=BLACK, markersize=13, label="minimum")
     ax.set(xlim=xlim, ylim=ylim, xlabel=labels[0], ylabel=labels[1])
     ax.grid(False)
     ax.legend(frameon=True, framealpha=0.85)
     return ax
+
+
+def _line_style(i):
+    """Return a look for line `i` that differs from those of many other lines."""
+    turn, place = divmod(i, len(PALETTE))
+    return {
+        "color": PALETTE[place],
+        "linestyle": LINE_STYLES[(place + turn) % len(LINE_STYLES)],
+        "marker": MARKERS[(place + 2 * turn) % len(MARKERS)],
+    }
 
 
 def _logits(predict, x):

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -192,6 +194,35 @@ def test_iris_class_too_small_to_split_is_refused_in_words():
         load_iris(fractions=(0.98, 0.01, 0.01))
     with pytest.raises(ValueError, match="A class is too small to be in every part"):
         stratified_split(np.zeros((5, 1)), np.array([0, 0, 0, 0, 1]), (0.5, 0.5), 0)
+
+
+def test_class_missing_from_a_part_is_refused_in_words():
+    y = np.array([0] * 98 + [1] * 2)
+    with pytest.raises(ValueError, match="A class is too small to be in every part"):
+        stratified_split(y[:, None], y, (0.9, 0.1), seed=0)
+
+
+@pytest.mark.parametrize("fractions", [0.7, (0.5, 0.5), (math.nan, 0.5, 0.5)])
+def test_iris_fractions_of_another_form_are_refused_in_words(fractions):
+    with pytest.raises(ValueError, match="fractions must be"):
+        load_iris(fractions)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_iris_seed_out_of_range_is_refused_in_words(seed):
+    with pytest.raises(ValueError, match=f"seed must lie in 0 .*; {seed} was given"):
+        load_iris(seed=seed)
+
+
+def test_offline_digits_are_the_same_each_time(monkeypatch, tmp_path):
+    monkeypatch.setenv("HELPERS_DATA", str(tmp_path))
+    monkeypatch.setenv("HELPERS_OFFLINE", "1")
+    torch.manual_seed(1)
+    first = load_mnist("FashionMNIST")
+    torch.manual_seed(2)
+    second = load_mnist("FashionMNIST")
+    assert first.name == "digits"
+    assert torch.equal(first.train.x, second.train.x)
 
 
 @pytest.mark.parametrize("seed", ["42", 4.2, None, True])

@@ -1,14 +1,17 @@
 """Downloads from a small server on this machine, which misbehaves on demand."""
 
+import contextlib
 import errno
 import gzip
 import hashlib
+import multiprocessing
 import os
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,6 +78,22 @@ class Answer(BaseHTTPRequestHandler):
         elif behaviour == "half with its own length":
             content = content[: length // 2]
             length = len(content)
+        elif behaviour == "endless":
+            length = 10**12
+            content = bytes(10**7)
+        elif behaviour == "drip":
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(40):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                time.sleep(0.05)
+            return
+        elif behaviour == "redirect to nonsense":
+            self.send_response(302)
+            self.send_header("Location", "http://[::1")
+            self.end_headers()
+            return
         elif behaviour == "nothing":
             content, length = b"", 0
         self.send_response(200)
@@ -110,10 +129,15 @@ def folder(mirror, monkeypatch, tmp_path):
         monkeypatch.setattr(source, "mirrors", [mirror.url])
         monkeypatch.setattr(source, "resources", resources)
     monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(downloads, "DEADLINE_S", 1.0)
     monkeypatch.delenv("HELPERS_OFFLINE", raising=False)
     monkeypatch.setenv("HELPERS_DATA", str(tmp_path))
     monkeypatch.setenv("no_proxy", "*")
     return tmp_path
+
+
+def test_connecting_takes_ten_seconds_at_most():
+    assert downloads.TIMEOUT_S <= 10
 
 
 def files_in(folder):
@@ -168,7 +192,10 @@ BAD_ANSWERS = {
     "half": "the connection broke off|is not the file",
     "half with its own length": "is not the file",
     "nothing": r"the answer \(0 bytes\) is not the file",
-    "silent": "no answer within 0.3 seconds",
+    "silent": "no answer in time",
+    "endless": "too long to be the file",
+    "drip": "no answer in time",
+    "redirect to nonsense": "no sound answer",
 }
 
 
@@ -242,14 +269,142 @@ def test_folder_that_cannot_be_written_is_known_before_any_download(
     assert mirror.asked == []
 
 
-def test_read_only_folder_with_sound_files_is_enough(folder, monkeypatch):
-    load_mnist()
+def make_read_only(monkeypatch):
+    """Refuse every way in which a file could be made or changed."""
 
     def refuse(*args, **kwargs):
-        raise AssertionError("nothing needs to be fetched")
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(data, "fetch_unpacked", refuse)
+    def read_only_open(file, mode="r", *args, **kwargs):
+        return real(file, mode, *args, **kwargs) if "r" in mode else refuse()
+
+    real = open
+    monkeypatch.setattr("builtins.open", read_only_open)
+    for name in ("replace", "mkdir", "unlink", "utime"):
+        monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
+
+
+def test_read_only_folder_gets_a_sentence(folder, mirror, monkeypatch, capsys):
+    make_read_only(monkeypatch)
+    assert load_mnist().name == "digits"
+    assert "(Read-only file system)" in capsys.readouterr().out
+    assert mirror.asked == []
+
+
+def test_read_only_folder_with_sound_files_is_enough(folder, monkeypatch):
+    load_mnist()
+    make_read_only(monkeypatch)
     assert load_mnist().name == "MNIST"
+
+
+@pytest.mark.parametrize("network", ["sound", "503"])
+def test_files_put_in_place_by_hand_serve_where_no_hash_is_known(
+    folder, mirror, network
+):
+    raw = folder / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, content in FILES.items():
+        (raw / name).write_bytes(content)
+    mirror.behaviour = network
+    assert load_mnist("FashionMNIST").name == "FashionMNIST"
+
+
+def test_damaged_file_without_a_known_hash_is_fetched_again(folder, mirror, capsys):
+    raw = folder / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, content in FILES.items():
+        (raw / name).write_bytes(bytes(len(content)))
+    mirror.behaviour = "503"
+    assert load_mnist("FashionMNIST").name == "digits"
+    assert "FashionMNIST is not here in full, and its files are damaged" in (
+        capsys.readouterr().out
+    )
+    mirror.behaviour = "sound"
+    assert load_mnist("FashionMNIST").name == "FashionMNIST"
+
+
+def test_note_beside_the_files_cannot_vouch_for_mnist(folder, mirror):
+    load_mnist()
+    path = folder / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    path.write_bytes(bytes(len(FILES[path.name])))
+    note = f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.name}\n"
+    path.with_name("MD5SUMS").write_text(note)
+    load_mnist()
+    assert path.read_bytes() == FILES[path.name]
+
+
+def test_unreadable_note_is_written_anew(folder, mirror):
+    load_mnist("FashionMNIST")
+    note = folder / "FashionMNIST" / "raw" / "MD5SUMS"
+    expected = sorted(note.read_text().splitlines())
+    note.write_bytes(b"\xff\xfe garbage without an end")
+    load_mnist("FashionMNIST")
+    assert sorted(note.read_text().splitlines()) == expected
+
+
+def test_processed_files_of_an_older_torchvision_are_not_taken(folder):
+    load_mnist()
+    processed = folder / "MNIST" / "processed"
+    processed.mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(7, 28, 28), torch.zeros(7)), processed / name)
+    assert load_mnist().train.x.shape == (20, 1, 28, 28)
+
+
+@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"too short")])
+def test_packed_file_with_other_content_is_refused(
+    folder, monkeypatch, content, capsys
+):
+    name = "train-images-idx3-ubyte.gz"
+    monkeypatch.setitem(PACKED, name, content)
+    resources = [(n, hashlib.md5(packed).hexdigest()) for n, packed in PACKED.items()]
+    monkeypatch.setattr(datasets.MNIST, "resources", resources)
+    assert load_mnist().name == "digits"
+    assert "does not unpack to its known size" in capsys.readouterr().out
+    assert files_in(folder) == {}
+
+
+def test_leftovers_of_killed_processes_are_cleared_away(folder):
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    old, new = (raw / f"train-images-idx3-ubyte.{i}.part" for i in (1, 2))
+    for part in (old, new):
+        part.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    load_mnist()
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_progress_is_shown_in_bytes(folder, monkeypatch):
+    seen = []
+
+    class Bar(contextlib.nullcontext):
+        def __init__(self, **options):
+            super().__init__(self)
+            self.total = options["total"]
+
+        def update(self, count):
+            seen.append(count / self.total)
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    load_mnist()
+    assert sum(seen) == pytest.approx(4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_two_processes_at_once_do_no_harm(folder, mirror):
+    context = multiprocessing.get_context("fork")
+    torch.set_num_threads(1)
+    with context.Pool(2) as pool:
+        names = pool.map(_name_of_loaded, range(2), chunksize=1)
+    assert names == ["MNIST", "MNIST"]
+    assert files_in(folder) == FILES
+
+
+def _name_of_loaded(_):
+    return load_mnist().name
 
 
 def test_offline_variable_forbids_the_download(folder, mirror, monkeypatch, capsys):

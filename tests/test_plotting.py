@@ -62,6 +62,32 @@ def test_runs_are_overlaid_and_told_apart():
     assert ax.get_ylabel() == "training loss"
 
 
+def test_many_runs_are_told_apart():
+    runs = {str(i): history for i in range(20)}
+    lines = plotting.plot_runs(runs).lines
+    looks = {(x.get_color(), str(x.get_linestyle()), x.get_marker()) for x in lines}
+    assert len(looks) == 20
+
+
+def test_class_without_examples_is_drawn_as_such():
+    ax = plotting.plot_confusion(torch.tensor([0]), torch.tensor([0]), ["a", "b"])
+    assert [text.get_text() for text in ax.texts] == ["1\n100%", "0\n0%", "–", "–"]
+
+
+@pytest.mark.parametrize("predicted", [[0, 1, 3], [0, 1], [0, -1, 2]])
+def test_answers_that_do_not_fit_the_classes_are_refused_in_words(predicted):
+    with pytest.raises(ValueError, match="must be class numbers of the same examples"):
+        plotting.plot_confusion(
+            torch.tensor([0, 1, 2]), torch.tensor(predicted), ["a", "b", "c"]
+        )
+
+
+def test_images_share_one_scale():
+    images = torch.tensor([[[0.0, 1.0]], [[0.5, 0.51]]])
+    axes = plotting.plot_images(images, ["a", "b"])
+    assert axes[0, 1].images[0].get_clim() == (0, 1)
+
+
 def test_images_are_drawn_in_order_with_their_titles():
     images = torch.arange(3 * 4.0).view(3, 1, 2, 2)
     axes = plotting.plot_images(images, ["a", "b", "c"], columns=2)
@@ -86,13 +112,18 @@ def test_confusion_matrix_counts_and_shares():
 
 
 def test_confusion_matrix_is_readable_without_colour():
-    ax = plotting.plot_confusion(torch.tensor([0, 1]), torch.tensor([0, 0]), ["a", "b"])
+    y = torch.tensor([0] * 20 + [1] * 20 + [2])
+    predicted = torch.tensor([0] * 10 + [1] * 10 + [1] * 9 + [2] * 11 + [2])
+    ax = plotting.plot_confusion(y, predicted, ["a", "b", "c"])
     image = ax.images[0]
     for text in ax.texts:
         column, row = (int(place) for place in text.get_position())
         background = image.cmap(image.norm(image.get_array()[row, column]))[:3]
-        ink = 1.0 if text.get_color() == "white" else 0.0
-        assert abs(ink - np.dot(background, [0.299, 0.587, 0.114])) > 0.4
+        linear = [((c + 0.055) / 1.055) ** 2.4 for c in background]
+        light = np.dot(linear, [0.2126, 0.7152, 0.0722])
+        white = text.get_color() == "white"
+        contrast = 1.05 / (light + 0.05) if white else (light + 0.05) / 0.05
+        assert contrast > 4.3, text.get_text()
 
 
 def test_regions_show_what_the_model_says_and_leave_it_alone():
@@ -103,7 +134,8 @@ def test_regions_show_what_the_model_says_and_leave_it_alone():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model[0].eval()
     x = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
-    ax = plotting.plot_regions(model, x, torch.tensor([0, 1]), ["a", "b"])
+    ax = plotting.plot_regions(model, x, torch.tensor([0, 1]), ["a", "b"], "pq")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("p", "q")
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert [module.training for module in model.modules()] == [True, False, True, True]
     assert len([c for c in ax.collections if isinstance(c, QuadContourSet)]) == 2
@@ -116,7 +148,9 @@ def test_regions_lie_where_the_classes_are():
         return torch.stack([-points[:, 0], points[:, 0]], dim=1)
 
     x = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
-    ax = plotting.plot_regions(right_of_zero, x, torch.tensor([0, 1]), ["a", "b"])
+    ax = plotting.plot_regions(
+        right_of_zero, x, torch.tensor([0, 1]), ["a", "b"], ["p", "q"]
+    )
     filled = next(c for c in ax.collections if isinstance(c, QuadContourSet))
     left, right = filled.get_paths()
     assert left.vertices[:, 0].max() < 0.02
