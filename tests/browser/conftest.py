@@ -16,7 +16,6 @@ import pytest
 from tools import lab as lab_tool
 
 ROOT = Path(__file__).parent.parent.parent
-SCREENSHOTS = ROOT / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
     "--disable-background-networking",
@@ -109,6 +108,14 @@ def _wait_for(url, server, log):
         except (URLError, ConnectionError):
             time.sleep(0.2)
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+@pytest.fixture
+def screenshots():
+    """Return the folder for screenshots, which git ignores."""
+    folder = ROOT / "screenshots"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

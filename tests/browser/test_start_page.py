@@ -1,12 +1,11 @@
 import re
 
 import pytest
-from conftest import SCREENSHOTS
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
-def test_start_page_opens_runs_and_leads_to_the_first_notebook(page):
+def test_start_page_opens_runs_and_leads_to_the_first_notebook(page, screenshots):
     notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     notebook.get_by_role("heading", name="Start here").wait_for()
     status = notebook.locator(".jp-Notebook-ExecutionIndicator")
@@ -23,9 +22,8 @@ def test_start_page_opens_runs_and_leads_to_the_first_notebook(page):
     errors = notebook.locator("[data-mime-type='application/vnd.jupyter.error']")
     expect(errors).to_have_count(0)
     expect(page.locator(".Toastify__toast")).to_have_count(0)
-    SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / "start_page.png")
+    page.screenshot(path=screenshots / "start_page.png")
 
     notebook.get_by_role("link", name="01 Autograd", exact=True).click()
     page.get_by_role("heading", name="Autograd: gradients you can check").wait_for()
-    page.screenshot(path=SCREENSHOTS / "autograd.png")
+    page.screenshot(path=screenshots / "autograd.png")
