@@ -70,14 +70,13 @@ def plot_history(
         axes = axes[0]
     groups = [["train_loss", "val_loss"], *([name] for name in metrics)]
     for ax, names in zip(axes, groups, strict=True):
-        for i, name in enumerate(name for name in names if name in history[0]):
+        for name in (name for name in names if name in history[0]):
             of_training = name == "train_loss"
             shift = train_shift if of_training else 0
             ax.plot(
                 [record["epoch"] + shift for record in history],
                 [record[name] for record in history],
-                color=BLUE if of_training else ORANGE,
-                marker=MARKERS[i],
+                **_line_style(0 if of_training else 1),
                 markevery=max(1, len(history) // 10),
                 label="training" if of_training else "validation",
             )
