@@ -45,6 +45,30 @@ def test_imports_stand_in_one_cell_but_for_what_was_derived(path):
     assert importing[1:] == derived
 
 
+def sound_notebook():
+    """Return a small notebook that keeps every rule."""
+    cells = [
+        new_markdown_cell("# Title\n\nA sum of 1,234.5, and 50 % of it."),
+        new_code_cell("total = 1234.5", execution_count=1),
+        new_code_cell(
+            "print(total / 2)",
+            execution_count=2,
+            metadata={"tags": ["nbval-ignore-output"]},
+            outputs=[
+                new_output("stream", name="stdout", text="617.25, or 0.5, or 0.617\n")
+            ],
+        ),
+        new_code_cell("assert total > 0", execution_count=3),
+    ]
+    return new_notebook(cells=cells, metadata={"kernelspec": dict(KERNEL)})
+
+
+def problems_of(notebook, tmp_path):
+    path = tmp_path / "sample.ipynb"
+    nbformat.write(notebook, path)
+    return check(path)
+
+
 def test_ignored_outputs_are_few_and_known():
     ignored = {
         path.stem[:2]: sum(
