@@ -177,6 +177,14 @@ class EarlyStopping:
             self._best_weights = copy.deepcopy(self.model.state_dict())
         return self.epoch - self.best_epoch >= self.patience
 
+    def state_dict(self) -> dict:
+        """Return all that it knows but the model, for a checkpoint."""
+        return {name: value for name, value in vars(self).items() if name != "model"}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        vars(self).update(state)
+
     def restore(self) -> None:
         """Load the best epoch's weights into the model."""
         if self._best_weights is None:

@@ -1,0 +1,563 @@
+"""Checkpoints: exact after any kill, and whole or untouched after any failure."""
+
+import builtins
+import contextlib
+import errno
+import io
+import multiprocessing
+import os
+import pickle
+import random
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
+
+from helpers.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from helpers.data import TensorLoader
+from helpers.training import EarlyStopping, train_epochs
+
+EPOCHS = 12
+loss_fn = nn.CrossEntropyLoss()
+
+
+def make_data(rows=200):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(rows, 4, generator=generator)
+    return x, (x[:, 0] > 0).long() + (x[:, 1] > 1).long()
+
+
+def make_parts(width=64, seed=0, data_loader=False):
+    """Return parts of which every one has a state, dropout's random masks included."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        nn.Linear(4, width),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(width, 3),
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    x, y = make_data()
+    if data_loader:
+        generator = torch.Generator().manual_seed(seed)
+        loader = DataLoader(
+            TensorDataset(x, y), batch_size=8, shuffle=True, generator=generator
+        )
+    else:
+        loader = TensorLoader(x, y, batch_size=8, shuffle=True, seed=seed)
+    scheduler = lr_scheduler.OneCycleLR(
+        optimizer, 0.05, total_steps=EPOCHS * len(loader)
+    )
+    return {
+        "model": model,
+        "optimizer": optimizer,
+        "train_loader": loader,
+        "scheduler": scheduler,
+        "stopper": EarlyStopping(model, patience=3),
+    }
+
+
+def train(path, epochs=EPOCHS, **options):
+    """Resume from `path` if it is there, train on, and save after every epoch."""
+    parts = make_parts(**options)
+    history = load_checkpoint(path, **parts) if os.path.exists(path) else []
+    val_loader = TensorLoader(*make_data(100), batch_size=50)
+    for record in train_epochs(
+        parts["model"],
+        parts["train_loader"],
+        val_loader,
+        loss_fn,
+        parts["optimizer"],
+        epochs=epochs,
+        start=len(history),
+        scheduler=parts["scheduler"],
+    ):
+        parts["stopper"](record["val_loss"])
+        # Draws from the generators that all code shares, as real runs do.
+        noise = random.random() + np.random.rand() + torch.rand(1).item()  # noqa: NPY002
+        history.append(record | {"noise": noise})
+        save_checkpoint(path, history, **parts)
+    return parts, history
+
+
+def seed_all(seed):
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+def contents(path):
+    """Return all that a checkpoint holds, but for the times."""
+    saved = torch.load(path, weights_only=True)
+    for record in saved["history"]:
+        del record["seconds"]
+    return saved
+
+
+def assert_same(a, b, where=""):
+    """Compare nested states bit for bit."""
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype, where
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for i, pair in enumerate(zip(a, b, strict=True)):
+            assert_same(*pair, f"{where}/{i}")
+    else:
+        assert a == b, where
+
+
+def run_to_the_end(path, started):
+    """Be a process that trains; in a module so that a new process can import it."""
+    torch.set_num_threads(1)
+    seed_all(0)
+    started.set()
+    train(path)
+
+
+def start_run(path):
+    """Start training in a process of its own; return it once it has begun."""
+    methods = multiprocessing.get_all_start_methods()
+    method = "forkserver" if "forkserver" in methods else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["torch._dynamo", "pytest"])
+    started = context.Event()
+    process = context.Process(target=run_to_the_end, args=(path, started))
+    process.start()
+    assert started.wait(60)
+    return process
+
+
+def finish(process):
+    process.join(120)
+    assert process.exitcode == 0
+
+
+def test_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
+    whole = tmp_path / "whole.pt"
+    finish(start_run(whole))  # the first start is slow, and not a measure
+    whole.unlink()
+    began = time.perf_counter()
+    finish(start_run(whole))
+    duration = time.perf_counter() - began
+    reference = contents(whole)
+    assert reference["epoch"] == EPOCHS
+
+    moments, killed, epochs_done = random.Random(7), 0, set()
+    for attempt in range(60):
+        path = tmp_path / f"run{attempt}.pt"
+        process = start_run(path)
+        time.sleep(moments.uniform(0, duration))
+        process.kill()
+        process.join(60)
+        if process.exitcode == 0:
+            continue  # it had finished before
+        killed += 1
+        epochs_done.add(contents(path)["epoch"] if path.exists() else 0)
+        finish(start_run(path))
+        assert_same(contents(path), reference)
+        leftovers = [f.name for f in tmp_path.glob(f"{path.name}.*")]
+        assert leftovers == []
+        if killed >= 12:
+            break
+    assert killed >= 10
+    assert len(epochs_done) > 3
+
+
+def test_run_killed_again_and_again_still_ends_with_the_same_bits(tmp_path):
+    whole, path = tmp_path / "whole.pt", tmp_path / "run.pt"
+    finish(start_run(whole))
+    moments, kills = random.Random(11), 0
+    for _ in range(200):
+        process = start_run(path)
+        wanted = contents(path)["epoch"] + 1 if path.exists() else 1
+        while process.is_alive():
+            if path.exists() and contents(path)["epoch"] >= wanted:
+                break
+        time.sleep(moments.uniform(0, 0.005))
+        process.kill()
+        process.join(60)
+        kills += process.exitcode != 0
+        if contents(path)["epoch"] == EPOCHS:
+            break
+    assert kills >= 3
+    assert_same(contents(path), contents(whole))
+
+
+@pytest.mark.parametrize("data_loader", [False, True])
+@pytest.mark.parametrize("stop_after", range(1, EPOCHS))
+def test_resumed_run_equals_uninterrupted(tmp_path, stop_after, data_loader):
+    seed_all(0)
+    parts, history = train(tmp_path / "whole.pt", data_loader=data_loader)
+    seed_all(0)
+    train(tmp_path / "run.pt", epochs=stop_after, data_loader=data_loader)
+    seed_all(99)
+    # Newly made with another seed: all that matters must come from the file.
+    resumed, its_history = train(tmp_path / "run.pt", seed=5, data_loader=data_loader)
+
+    assert_same(contents(tmp_path / "run.pt"), contents(tmp_path / "whole.pt"))
+    assert_same(resumed["model"].state_dict(), parts["model"].state_dict())
+    assert len(its_history) == len(history) == EPOCHS
+
+
+def test_reading_what_was_saved_for_other_uses(tmp_path):
+    parts, _ = train(tmp_path / "run.pt", epochs=1)
+    states = torch.load(tmp_path / "run.pt", weights_only=True)["states"]
+    other = make_parts(seed=3)["model"]
+    other.load_state_dict(states["model"])
+    assert_same(other.state_dict(), parts["model"].state_dict())
+
+
+def test_history_is_stored_as_plain_numbers(tmp_path):
+    parts = make_parts()
+    record = {
+        "epoch": np.int64(1),
+        "val_loss": torch.tensor(0.5),
+        "val_f1": np.float32(0.25),
+    }
+    save_checkpoint(tmp_path / "run.pt", [record], **parts)
+    (loaded,) = load_checkpoint(tmp_path / "run.pt", **parts)
+    assert loaded == {"epoch": 1, "val_loss": 0.5, "val_f1": 0.25}
+    assert [type(value) for value in loaded.values()] == [int, float, float]
+
+
+def test_parts_that_are_none_have_no_state(tmp_path):
+    parts = make_parts() | {"scheduler": None, "train_loader": None}
+    save_checkpoint(tmp_path / "run.pt", [], **parts)
+    assert load_checkpoint(tmp_path / "run.pt", **parts) == []
+
+
+def test_generator_of_ones_own_is_a_part(tmp_path):
+    mine = torch.Generator().manual_seed(4)
+    save_checkpoint(tmp_path / "run.pt", [], **make_parts(), mine=mine)
+    expected = torch.rand(3, generator=mine)
+    mine.manual_seed(5)
+    load_checkpoint(tmp_path / "run.pt", **make_parts(), mine=mine)
+    assert torch.equal(torch.rand(3, generator=mine), expected)
+
+
+def test_missing_folders_are_made(tmp_path):
+    path = tmp_path / "runs" / "monday" / "run.pt"
+    train(str(path), epochs=1)
+    assert path.is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions in octal are POSIX's")
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_are_those_of_any_new_file(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        train(tmp_path / "run.pt", epochs=1)
+        (tmp_path / "plain").write_text("")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("run.pt", "plain")]
+    assert modes[0] == modes[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a right to make links")
+def test_link_still_leads_to_the_newest_checkpoint(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run.pt").symlink_to(tmp_path / "disk" / "run.pt")
+    train(tmp_path / "run.pt", epochs=2)
+    assert (tmp_path / "run.pt").is_symlink()
+    assert contents(tmp_path / "disk" / "run.pt")["epoch"] == 2
+
+
+@contextlib.contextmanager
+def nothing_changes(parts):
+    """Assert that a failed load leaves every part and random state as it was."""
+
+    def states():
+        buffer = io.BytesIO()
+        torch.save([parts[n].state_dict() for n in ("model", "optimizer")], buffer)
+        return (
+            buffer.getvalue(),
+            parts["train_loader"].generator.get_state().tolist(),
+            parts["scheduler"].state_dict()["last_epoch"],
+            torch.get_rng_state().tolist(),
+            random.getstate(),
+        )
+
+    before = states()
+    yield
+    assert states() == before
+
+
+def refused(path, parts=None):
+    """Return the sentence with which a file is refused, having changed nothing."""
+    parts = parts or make_parts(seed=2)
+    with nothing_changes(parts), pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, **parts)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    return message
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Return the path of a good checkpoint."""
+    train(tmp_path / "run.pt", epochs=2)
+    return tmp_path / "run.pt"
+
+
+def test_missing_file_is_refused(tmp_path):
+    assert "There is no checkpoint at" in refused(tmp_path / "run.pt")
+
+
+def test_folder_is_refused(tmp_path):
+    assert "cannot be read" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.99, 0.9999])
+def test_truncated_file_is_refused(saved, share):
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(len(whole) * share)])
+    assert "cut short" in refused(saved)
+
+
+def test_single_changed_bit_is_noticed(saved):
+    whole, step = bytearray(saved.read_bytes()), 997
+    with zipfile.ZipFile(saved) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    start = largest.header_offset + 200
+    for place in range(start, start + largest.file_size - 200, step):
+        whole[place] ^= 1
+        saved.write_bytes(whole)
+        assert "damaged" in refused(saved)
+        whole[place] ^= 1
+
+
+def test_file_of_another_model_is_refused(saved):
+    message = refused(saved, make_parts(width=32))
+    assert "another model" in message
+    assert "size mismatch for 0.weight" in message
+
+
+def test_file_of_another_optimizer_is_refused(saved):
+    parts = make_parts()
+    parts["optimizer"] = torch.optim.SGD(parts["model"].parameters(), lr=0.1)
+    assert "optimizer is a SGD here, and its optimizer is a AdamW" in refused(
+        saved, parts
+    )
+
+
+def test_file_of_an_optimizer_over_other_weights_is_refused(saved):
+    parts = make_parts()
+    parts["optimizer"] = torch.optim.AdamW(parts["model"][0].parameters())
+    assert "another optimizer" in refused(saved, parts)
+
+
+def test_parts_that_would_be_left_out_or_not_found_are_named(saved):
+    parts = make_parts()
+    with pytest.raises(CheckpointError, match="also holds the state of scheduler"):
+        load_checkpoint(saved, **parts | {"scheduler": None})
+    with pytest.raises(CheckpointError, match="mine is a Generator here"):
+        load_checkpoint(saved, **parts, mine=torch.Generator())
+
+
+class Bomb:
+    """A thing that creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_code_in_a_pickle_does_not_run(tmp_path):
+    crater = tmp_path / "crater"
+    for name, save in {
+        "zip": torch.save,
+        "old": lambda o, f: pickle.dump(o, f),
+    }.items():
+        path = tmp_path / name
+        with open(path, "wb") as file:
+            save({"format": 1, "history": Bomb(crater)}, file)
+        message = refused(path)
+        assert "could run code" in message if name == "zip" else "not a" in message
+        assert not crater.exists()
+    torch.load(tmp_path / "zip", weights_only=False)["history"].close()
+    assert crater.exists()  # so the bomb was a real one
+
+
+@pytest.mark.parametrize("number", [0, 2, "first"])
+def test_other_formats_are_refused_by_name(saved, number):
+    content = torch.load(saved, weights_only=True)
+    torch.save(content | {"format": number}, saved)
+    assert f"its format is {number}" in refused(saved)
+
+
+def test_bare_state_dict_is_refused(saved):
+    torch.save(make_parts()["model"].state_dict(), saved)
+    assert "its format is not given" in refused(saved)
+
+
+@contextlib.contextmanager
+def failing_save(path, reason):
+    """Assert that saving fails with one sentence and leaves the folder as it was."""
+    parts, history = make_parts(), []
+    parts["optimizer"].param_groups[0]["note"] = torch.zeros(1000)
+    before = {f.name: f.read_bytes() for f in path.parent.glob("*")}
+    with pytest.raises(CheckpointError, match=reason) as error:
+        yield lambda: save_checkpoint(path, history, **parts)
+    assert "\n" not in str(error.value)
+    assert {f.name: f.read_bytes() for f in path.parent.glob("*")} == before
+
+
+@pytest.mark.parametrize("room", [0, 100, 20_000])
+def test_full_disk_spares_the_previous_checkpoint(saved, monkeypatch, room):
+    class FullDisk(io.FileIO):
+        def write(self, data):
+            if self.tell() + len(memoryview(data)) > room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)
+
+    real = builtins.open
+    monkeypatch.setattr(
+        builtins,
+        "open",
+        lambda f, mode="r", **k: (
+            FullDisk(f, mode) if "x" in mode else real(f, mode, **k)
+        ),
+    )
+    with failing_save(saved, "No space left on device") as save:
+        save()
+    monkeypatch.undo()
+    assert contents(saved)["epoch"] == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a disk of 100 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("no disk can be mounted here; a stand-in is tested")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_really_full_disk_spares_the_previous_checkpoint(small_disk):
+    path = small_disk / "run.pt"
+    train(path, epochs=1)
+    room = shutil.disk_usage(small_disk).free
+    (small_disk / "other").write_bytes(bytes(max(0, room - 20_000)))
+    with failing_save(path, "No space left on device") as save:
+        save()
+    assert contents(path)["epoch"] == 1
+
+
+@pytest.fixture
+def read_only_folder(saved):
+    """Return a folder with a checkpoint, in which nothing can be made."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copy(saved, folder / "run.pt")
+    folder.chmod(0o555)
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    yield folder
+    if is_root:
+        os.seteuid(0)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions in octal are POSIX's")
+def test_read_only_folder_is_named_in_a_sentence(read_only_folder):
+    path = read_only_folder / "run.pt"
+    with failing_save(path, "Permission denied") as save:
+        save()
+    assert contents(path)["epoch"] == 2
+
+
+def test_interrupted_save_leaves_the_previous_checkpoint(saved, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(saved, [], **make_parts())
+    assert [f.name for f in saved.parent.iterdir()] == ["run.pt"]
+    assert saved.read_bytes() == before
+
+
+class Stranger:
+    """A state that plain numbers cannot hold."""
+
+    def state_dict(self):
+        return {"thing": Bomb("nowhere")}
+
+    def load_state_dict(self, state):
+        pass
+
+
+class Unpicklable(Stranger):
+    def state_dict(self):
+        return {"thing": lambda: None}
+
+
+@pytest.mark.parametrize("stranger", [Stranger(), Unpicklable()])
+def test_what_could_not_be_loaded_again_is_not_saved(saved, stranger):
+    before = saved.read_bytes()
+    with pytest.raises(CheckpointError, match=r"stranger has .* in its state"):
+        save_checkpoint(saved, [], **make_parts(), stranger=stranger)
+    assert [f.name for f in saved.parent.iterdir()] == ["run.pt"]
+    assert saved.read_bytes() == before
+
+
+def test_part_without_a_state_is_named():
+    with pytest.raises(TypeError, match="train_loader is a list"):
+        save_checkpoint("never.pt", [], **make_parts() | {"train_loader": [1]})
+    assert not Path("never.pt").exists()
+
+
+def test_importing_checkpoints_loads_torch_and_numpy_alone():
+    code = (
+        "import sys, helpers.checkpoints; "
+        "print([m for m in ('matplotlib', 'ipywidgets', 'torchvision', 'sklearn') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+accelerator = (
+    torch.accelerator.current_accelerator().type
+    if torch.accelerator.is_available()
+    else None
+)
+
+
+@pytest.mark.skipif(accelerator is None, reason="no accelerator on this machine")
+def test_dropout_on_an_accelerator_resumes_exactly(tmp_path):
+    parts = make_parts()
+    parts["model"].to(accelerator)
+    save_checkpoint(tmp_path / "run.pt", [], **parts)
+    expected = nn.functional.dropout(torch.ones(99, device=accelerator))
+    load_checkpoint(tmp_path / "run.pt", **parts)
+    again = nn.functional.dropout(torch.ones(99, device=accelerator))
+    assert torch.equal(again, expected)
