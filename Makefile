@@ -38,6 +38,14 @@ test-portable: install
 	OMP_NUM_THREADS=2 $(VENV) -m pytest notebooks
 	OMP_NUM_THREADS=8 $(VENV) -m pytest notebooks
 
-bench: install
+bench: install .venv/bench.txt
 	@$(VENV) benchmarks/loop.py
 	@$(VENV) benchmarks/data.py
+	@$(VENV) benchmarks/recipe.py
+	@$(VENV) benchmarks/peers.py
+
+# The libraries that the loop is measured beside; only `make bench` needs them.
+.venv/bench.txt: pyproject.toml constraints.txt | install
+	@$(VENV) -m pip --disable-pip-version-check install -q -e '.[bench]' \
+		$(addprefix -c ,$(CONSTRAINTS))
+	@touch $@

@@ -137,7 +137,7 @@ def plot_images(images: Tensor, titles: Sequence[str], columns: int = 5) -> np.n
 def plot_confusion(
     y: Tensor, predicted: Tensor, class_names: Sequence[str], ax: Axes | None = None
 ) -> Axes:
-    """Draw how often each class was taken for each: counts, and shares of each row."""
+    """Draw how often each class was taken for each: counts, and shares of the row."""
     if ax is None:
         size = 1.6 + 0.85 * len(class_names)
         _, ax = plt.subplots(figsize=(size + 0.8, size))
@@ -157,16 +157,11 @@ def plot_confusion(
     ax.imshow(rates.numpy(), cmap="cividis", vmin=0, vmax=1)
     for row in range(kinds):
         for column in range(kinds):
-            ax.text(
-                column,
-                row,
-                f"{counts[row, column]}\n{rates[row, column]:.0%}"
-                if totals[row]
-                else "–",
-                ha="center",
-                va="center",
-                color="white" if rates[row, column] < 0.47 else "black",
-            )
+            count, rate = counts[row, column], rates[row, column]
+            share = f"\n{rate:.0%}" if rate >= 0.005 else ""
+            text = f"{count}{share}" if totals[row] else "–"
+            color = "white" if rate < 0.47 else "black"
+            ax.text(column, row, text, ha="center", va="center", color=color)
     ax.set_xticks(range(kinds), class_names)
     ax.set_yticks(range(kinds), class_names)
     ax.set(xlabel="predicted", ylabel="true")

@@ -29,7 +29,7 @@ def requirements(*extras):
 
 
 def lower_bounds():
-    every = requirements("dev", "browser")
+    every = requirements("dev", "browser", "bench")
     del every["python"]
     return {name: re.match(r">=([\d.]+)", b)[1] for name, b in every.items()}
 
