@@ -17,6 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -307,9 +308,10 @@ def load_items():
 def measure(name, batch_size, sizes):
     """Train on each number of images; return seconds, accuracies and memory."""
     train = IMPLEMENTATIONS[name]()
-    imported = peak_memory()
     first = load_items() if name == "published loop" else load_tensors()
     train(first(WARM_UP), batch_size)
+    loaded = resident_memory()
+    forget_peak()
     seconds, networks = [], []
     for size in sizes:
         data = first(size)
@@ -322,7 +324,7 @@ def measure(name, batch_size, sizes):
         "seconds": seconds,
         "accuracy": check(name, batch_size, sizes, networks),
         "peak_mb": peak,
-        "above_imports_mb": None if peak is None else peak - imported,
+        "training_mb": None if loaded is None else peak - loaded,
     }
 
 
@@ -350,14 +352,30 @@ def least_accuracy(batch_size, size):
     return 0.8 if size / batch_size > 150 else 0.2
 
 
-def peak_memory():
-    """Return this process's peak in MB, or None where the system does not tell."""
+def status_of_process(key):
+    """Return a number of megabytes that Linux tells of this process, or None."""
     try:
-        import resource
-    except ImportError:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
         return None
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
+    return int(kilobytes) / 2**10
+
+
+def resident_memory():
+    """Return what this process holds, in MB, or None where Linux is not there."""
+    return status_of_process("VmRSS")
+
+
+def forget_peak():
+    """Let the peak begin anew: loading the images had one of its own."""
+    if resident_memory() is not None:
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory():
+    """Return the most that this process has held since `forget_peak`, in MB."""
+    return status_of_process("VmHWM")
 
 
 def matmul_peak(seconds_each=0.2):

@@ -122,7 +122,9 @@ def measure(repeats):
         "+ two threads": (fast, tensors, 2, "highest"),
         "+ 16-bit multiplication": (fast, tensors, 2, "medium"),
     }
-    fast(tensors, seed=0)  # a warm-up, and not a measure
+    for precision in ("highest", "medium"):
+        torch.set_float32_matmul_precision(precision)
+        fast(tensors, seed=0)  # a warm-up, and not a measure
     runs = {name: {"seconds": [], "accuracy": []} for name in stages}
     for seed in range(repeats):
         for name, (train, data, threads, precision) in stages.items():

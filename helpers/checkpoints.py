@@ -1,19 +1,21 @@
 """A training run in one file, saved after an epoch and resumed bit for bit."""
 
+import contextlib
 import copy
+import glob
 import os
 import pickle
 import random
 import re
 import uuid
 import zipfile
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
 
 FORMAT = 1
+KEYS = {"format", "epoch", "history", "kinds", "states", "random"}
 
 
 class CheckpointError(Exception):
@@ -43,17 +45,9 @@ def save_checkpoint(path, history, *, model, optimizer, train_loader, **others) 
     try:
         _replace(Path(path).resolve(), content)
     except Exception as error:
-        # When a write fails, torch raises an error of its own about the system's.
-        of_system = [e for e in (error, error.__context__) if isinstance(e, OSError)]
-        reason = (
-            of_system[0].strerror
-            if of_system
-            else f"one of {', '.join(parts)} has {_foreign(error)} in its state, and a "
-            "checkpoint holds nothing but tensors, numbers and text"
-        )
         raise CheckpointError(
-            f"The run could not be saved as {path}: {reason}. A checkpoint that was "
-            "there before still is."
+            f"The run could not be saved as {path}: {_why_not_saved(error, parts)}. A "
+            "checkpoint that was there before still is."
         ) from error
 
 
@@ -62,23 +56,32 @@ def load_checkpoint(path, *, model, optimizer, train_loader, **others) -> list[d
 
     Pass the same parts as to `save_checkpoint`, newly made, and go on with
     `start=len(history)`. No code in the file is run. If anything does not fit,
-    all parts stay as they are.
+    all parts stay as they are. The bits are the same on the same machine, with
+    the same versions and number of threads.
     """
     parts = _parts(model, optimizer, train_loader, others)
     saved = _read(path)
     _require_same_parts(path, saved["kinds"], parts)
     before = {name: copy.deepcopy(_state(name, part)) for name, part in parts.items()}
+    random_before = _random_states(model)
     try:
         for name, part in parts.items():
-            _restore(part, saved["states"][name])
+            state = saved["states"][name]
+            _restore(part, state)
+            if name in ("model", "optimizer"):
+                _require_same_form(part.state_dict(), state, name)
         name = "random state"
-        _restore_random_states(saved["random"], model)
-    except Exception as error:
+        _restore_random_states(saved["random"])
+    except BaseException as error:
         for done, part in parts.items():
-            _restore(part, before[done])
-        detail = str(error).strip().splitlines()[:2][-1].strip().rstrip(".")
+            with contextlib.suppress(Exception):
+                _restore(part, before[done])
+        _restore_random_states(random_before)
+        if not isinstance(error, Exception):
+            raise
         raise CheckpointError(
-            f"{path} was saved with another {name}, and nothing was loaded: {detail}."
+            f"{path} does not fit the {name} here, and nothing was loaded: "
+            f"{_in_a_line(error)}."
         ) from error
     return saved["history"]
 
@@ -90,10 +93,18 @@ def _parts(model, optimizer, train_loader, others):
 
 
 def _plain(record):
-    return {
-        name: int(value) if isinstance(value, Integral) else float(value)
-        for name, value in record.items()
-    }
+    """Return a record with Python's own numbers in place of any others."""
+    plain = {}
+    for name, value in record.items():
+        with contextlib.suppress(AttributeError, RuntimeError, ValueError):
+            value = value.item()
+        if not isinstance(value, int | float):
+            raise CheckpointError(
+                f"The run was not saved: its history has a {type(value).__name__} as "
+                f"{name} of epoch {record.get('epoch')}, and keeps numbers alone."
+            )
+        plain[name] = value
+    return plain
 
 
 def _kind(part):
@@ -102,16 +113,31 @@ def _kind(part):
 
 
 def _state(name, part):
+    """Return the state of a part, or of the generators that a loader draws from."""
     if isinstance(part, torch.Generator):
         return part.get_state()
     if hasattr(part, "state_dict"):
         return part.state_dict()
-    if hasattr(part, "generator"):
-        return None if part.generator is None else part.generator.get_state()
-    raise TypeError(
-        f"{name} is a {type(part).__name__}, which has neither state_dict() nor a "
-        f"generator to save. If it is the same in every epoch, pass {name}=None."
-    )
+    if not hasattr(part, "generator"):
+        raise CheckpointError(
+            f"{name} is a {type(part).__name__}, which has neither state_dict() nor a "
+            f"generator to save. If it is the same in every epoch, pass {name}=None."
+        )
+    if getattr(part, "persistent_workers", False):
+        raise CheckpointError(
+            f"{name} keeps its workers from epoch to epoch, and with them a state that "
+            "cannot be saved: make it without persistent_workers."
+        )
+    return [generator.get_state() for generator in _generators(part)]
+
+
+def _generators(loader):
+    """List the generators of a loader and of the samplers that it may have."""
+    batches = getattr(loader, "batch_sampler", None)
+    samplers = (getattr(loader, "sampler", None), batches)
+    places = (loader, *samplers, getattr(batches, "sampler", None))
+    found = [getattr(place, "generator", None) for place in places]
+    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
 
 def _restore(part, state):
@@ -119,8 +145,27 @@ def _restore(part, state):
         part.set_state(state)
     elif hasattr(part, "state_dict"):
         part.load_state_dict(state)
-    elif state is not None:
-        part.generator.set_state(state)
+    else:
+        generators = _generators(part)
+        if len(generators) != len(state):
+            raise ValueError(
+                f"it had {len(state)} random generators of its own, and this one has "
+                f"{len(generators)}"
+            )
+        for generator, its_state in zip(generators, state, strict=True):
+            generator.set_state(its_state)
+
+
+def _require_same_form(found, saved, where):
+    """Refuse tensors that torch would take over in another type or memory layout."""
+    if isinstance(saved, dict):
+        for key in saved:
+            _require_same_form(found[key], saved[key], f"{where}, {key}")
+    elif isinstance(saved, torch.Tensor) and isinstance(found, torch.Tensor):
+        forms = [(tuple(t.shape), t.dtype, t.stride()) for t in (found, saved)]
+        if forms[0] != forms[1]:
+            names = [f"shape {s}, {dtype}, strides {st}" for s, dtype, st in forms]
+            raise ValueError(f"{where} has {names[0]} here and {names[1]} there")
 
 
 def _random_states(model):
@@ -131,22 +176,26 @@ def _random_states(model):
         "numpy": (algorithm, words.tolist(), *rest),
         "torch": torch.get_rng_state(),
         "devices": {
-            kind: torch.get_device_module(kind).get_rng_state()
-            for kind in _accelerators(model)
+            str(device): torch.get_device_module(device).get_rng_state(*which)
+            for device, which in _accelerators(p.device for p in model.parameters())
         },
     }
 
 
-def _restore_random_states(states, model):
+def _restore_random_states(states):
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002
     torch.set_rng_state(states["torch"])
-    for kind in _accelerators(model) & states["devices"].keys():
-        torch.get_device_module(kind).set_rng_state(states["devices"][kind])
+    for device, which in _accelerators(map(torch.device, states["devices"])):
+        with contextlib.suppress(AttributeError, RuntimeError):  # not on this machine
+            state = states["devices"][str(device)]
+            torch.get_device_module(device).set_rng_state(state, *which)
 
 
-def _accelerators(model):
-    return {p.device.type for p in model.parameters()} - {"cpu"}
+def _accelerators(devices):
+    """List devices but the processor, each with what its module names it by."""
+    others = {str(d): d for d in devices if d.type != "cpu"}.values()
+    return [(d, () if d.type == "mps" else (d,)) for d in others]
 
 
 def _replace(path, content):
@@ -156,53 +205,70 @@ def _replace(path, content):
     left, and with it the file of another that is still writing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f"{path.name}.????????.part"):
-        leftover.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         with open(part, "xb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        torch.load(part, weights_only=True, mmap=True)
+        _read(part)
         os.replace(part, path)
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
     finally:
         part.unlink(missing_ok=True)
+    if os.name == "posix":  # the new name should outlive a power cut as well
+        with contextlib.suppress(OSError):
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def _read(path):
     """Read a checkpoint, whole and of this format, without running code from it."""
     try:
         with open(path, "rb") as file:
-            with zipfile.ZipFile(file) as archive:
-                if archive.testzip() is not None:
-                    raise zipfile.BadZipFile
+            if not _is_whole(file):
+                raise CheckpointError(
+                    f"{path} is cut short, damaged or not a checkpoint at all."
+                )
             file.seek(0)
-            saved = torch.load(file, map_location="cpu", weights_only=True)
+            saved = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint at {path}.") from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+        raise CheckpointError(f"{path} cannot be read: {_in_a_line(error)}.") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} was not loaded, as it could run code: it holds {_foreign(error)}, "
             "and a checkpoint nothing but tensors, numbers and text."
         ) from error
-    except Exception as error:
+    except (MemoryError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} is cut short, damaged or not a checkpoint at all."
+            f"{path} could not be loaded: {_in_a_line(error)}."
         ) from error
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
-        found = saved.get("format") if isinstance(saved, dict) else None
+    found = saved.get("format") if isinstance(saved, dict) else None
+    if type(found) is not int or found != FORMAT or saved.keys() != KEYS:
+        found = found if isinstance(found, int | str) else "not given"
         raise CheckpointError(
             f"{path} is no checkpoint of format {FORMAT}, the one that this version "
-            f"reads: its format is {'not given' if found is None else found}."
+            f"reads: its format is {found}."
         )
     return saved
+
+
+def _is_whole(file):
+    """Check the sum of every part of the archive that torch writes."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except MemoryError:
+        raise
+    except Exception:
+        return False
 
 
 def _require_same_parts(path, kinds, parts):
@@ -221,7 +287,32 @@ def _require_same_parts(path, kinds, parts):
             )
 
 
+def _why_not_saved(error, parts):
+    """Say in words why a file could not be written or not be read again."""
+    # When a write fails, torch raises an error of its own about the system's.
+    of_system = [e for e in (error, error.__context__) if isinstance(e, OSError)]
+    if of_system:
+        return _in_a_line(of_system[0])
+    unreadable = isinstance(error.__cause__, pickle.UnpicklingError)
+    if unreadable or isinstance(error, pickle.PickleError | AttributeError | TypeError):
+        return (
+            f"one of {', '.join(parts)} has {_foreign(error.__cause__ or error)} in "
+            "its state, and a checkpoint holds nothing but tensors, text and Python's "
+            "own numbers"
+        )
+    return _in_a_line(error)
+
+
 def _foreign(error):
     """Name what torch refused to pickle or to unpickle."""
     found = re.search(r"GLOBAL (\S+)", str(error))
-    return found[1] if found else f"something else ({str(error).splitlines()[0]})"
+    return found[1] if found else f"something else ({_in_a_line(error)})"
+
+
+def _in_a_line(error):
+    """Return the telling line of an error's message."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Error(s) in")]
+    return telling[0] if telling else type(error).__name__

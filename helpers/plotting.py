@@ -158,7 +158,8 @@ def plot_confusion(
     for row in range(kinds):
         for column in range(kinds):
             count, rate = counts[row, column], rates[row, column]
-            share = f"\n{rate:.0%}" if rate >= 0.005 else ""
+            almost_all = 0.995 <= rate < 1  # and not 100 %
+            share = f"\n{rate:.{int(almost_all)}%}" if rate >= 0.005 else ""
             text = f"{count}{share}" if totals[row] else "–"
             color = "white" if rate < 0.47 else "black"
             ax.text(column, row, text, ha="center", va="center", color=color)
@@ -190,7 +191,7 @@ def plot_regions(
     sides = [torch.linspace(low[i].item(), high[i].item(), 400) for i in (0, 1)]
     grid = torch.cartesian_prod(*sides)
     sides = [side.numpy() for side in sides]
-    classes = _logits(predict, grid).argmax(1).view(400, 400).T.numpy()
+    classes = logits_of(predict, grid).argmax(1).view(400, 400).T.numpy()
     edges = np.arange(len(class_names) + 1) - 0.5
     tints = PALETTE[: len(class_names)]
     ax.contourf(*sides, classes, levels=edges, colors=tints, alpha=0.18)
@@ -396,7 +397,7 @@ def _line_style(i):
     }
 
 
-def _logits(predict, x):
+def logits_of(predict: Callable, x: Tensor) -> Tensor:
     """Return predictions in eval mode, and leave a model in the mode it came in."""
     modules = list(predict.modules()) if isinstance(predict, torch.nn.Module) else []
     modes = [module.training for module in modules]

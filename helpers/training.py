@@ -172,6 +172,7 @@ class EarlyStopping:
     def __call__(self, value: float) -> bool:
         """Take note of one epoch's value; return whether it is time to stop."""
         self.epoch += 1
+        value = float(value)
         if value < self.best - self.min_delta:
             self.best, self.best_epoch = value, self.epoch
             self._best_weights = copy.deepcopy(self.model.state_dict())
@@ -182,7 +183,7 @@ class EarlyStopping:
         return {name: value for name, value in vars(self).items() if name != "model"}
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned, its patience included."""
         vars(self).update(state)
 
     def restore(self) -> None:

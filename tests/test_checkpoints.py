@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -22,7 +23,13 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from helpers.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from helpers.data import TensorLoader
@@ -126,6 +133,8 @@ def assert_same(a, b, where=""):
 
 def run_to_the_end(path, started):
     """Be a process that trains; in a module so that a new process can import it."""
+    import torch._dynamo  # the first step of an optimizer would load it
+
     torch.set_num_threads(1)
     seed_all(0)
     started.set()
@@ -155,8 +164,9 @@ def test_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     whole = tmp_path / "whole.pt"
     finish(start_run(whole))  # the first start is slow, and not a measure
     whole.unlink()
+    process = start_run(whole)
     began = time.perf_counter()
-    finish(start_run(whole))
+    finish(process)
     duration = time.perf_counter() - began
     reference = contents(whole)
     assert reference["epoch"] == EPOCHS
@@ -170,6 +180,7 @@ def test_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
         process.join(60)
         if process.exitcode == 0:
             continue  # it had finished before
+        assert process.exitcode == -signal.SIGKILL or os.name != "posix"
         killed += 1
         epochs_done.add(contents(path)["epoch"] if path.exists() else 0)
         finish(start_run(path))
@@ -295,6 +306,8 @@ def nothing_changes(parts):
             parts["scheduler"].state_dict()["last_epoch"],
             torch.get_rng_state().tolist(),
             random.getstate(),
+            np.random.get_state()[1].tolist(),  # noqa: NPY002
+            vars(parts["stopper"]).get("best"),
         )
 
     before = states()
@@ -349,7 +362,7 @@ def test_single_changed_bit_is_noticed(saved):
 
 def test_file_of_another_model_is_refused(saved):
     message = refused(saved, make_parts(width=32))
-    assert "another model" in message
+    assert "does not fit the model here" in message
     assert "size mismatch for 0.weight" in message
 
 
@@ -364,7 +377,116 @@ def test_file_of_another_optimizer_is_refused(saved):
 def test_file_of_an_optimizer_over_other_weights_is_refused(saved):
     parts = make_parts()
     parts["optimizer"] = torch.optim.AdamW(parts["model"][0].parameters())
-    assert "another optimizer" in refused(saved, parts)
+    assert "does not fit the optimizer here" in refused(saved, parts)
+
+
+def make_images_run(channels_last=False, dtype=torch.float32, optimizer="Adam"):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Flatten(), nn.Linear(8, 2)).to(dtype)
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = getattr(torch.optim, optimizer)(model.parameters())
+    x, y = torch.randn(8, 4, 3, 3, dtype=dtype), torch.arange(8) % 2
+    loader = TensorLoader(x, y, batch_size=4)
+    list(train_epochs(model, loader, None, loss_fn, optimizer, epochs=1))
+    return {"model": model, "optimizer": optimizer, "train_loader": loader}
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ({}, {"channels_last": True}),
+        ({"channels_last": True}, {}),
+        ({}, {"dtype": torch.float64}),
+        ({"dtype": torch.bfloat16}, {}),
+    ],
+)
+def test_another_layout_or_type_of_numbers_is_refused(tmp_path, here, there):
+    save_checkpoint(tmp_path / "run.pt", [], **make_images_run(**there))
+    parts = make_images_run(**here)
+    before = [p.clone() for p in parts["model"].parameters()]
+    with pytest.raises(
+        CheckpointError, match="does not fit the model here, and nothing was loaded"
+    ):
+        load_checkpoint(tmp_path / "run.pt", **parts)
+    assert all(map(torch.equal, before, parts["model"].parameters()))
+    same = make_images_run(**there)
+    assert load_checkpoint(tmp_path / "run.pt", **same) == []
+
+
+def test_optimizer_state_that_torch_would_round_is_refused(tmp_path):
+    parts = make_images_run(dtype=torch.float64, optimizer="NAdam")
+    save_checkpoint(tmp_path / "run.pt", [], **parts)
+    with pytest.raises(
+        CheckpointError, match=r"mu_product has .*float64.* here and .*float32.* there"
+    ):
+        load_checkpoint(tmp_path / "run.pt", **parts)
+
+
+def sampled_loader(kind, generator):
+    data = TensorDataset(*make_data(40))
+    if kind == "weighted":
+        sampler = WeightedRandomSampler([1.0] * 40, 40, generator=generator)
+        return DataLoader(data, 8, sampler=sampler)
+    sampler = RandomSampler(data, generator=generator)
+    if kind == "random":
+        return DataLoader(data, 8, sampler=sampler)
+    return DataLoader(data, batch_sampler=BatchSampler(sampler, 8, drop_last=False))
+
+
+@pytest.mark.parametrize("kind", ["weighted", "random", "batches"])
+def test_generator_of_a_sampler_is_saved_too(tmp_path, kind):
+    parts = make_parts() | {"stopper": None, "scheduler": None}
+
+    def seeded(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return parts | {"train_loader": sampled_loader(kind, generator)}
+
+    first, again = seeded(1), seeded(2)
+    list(first["train_loader"])
+    save_checkpoint(tmp_path / "run.pt", [], **first)
+    expected = [y for _, y in first["train_loader"]]
+    load_checkpoint(tmp_path / "run.pt", **again)
+    found = [y for _, y in again["train_loader"]]
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize("there_it_had_one", [False, True])
+def test_loader_with_or_without_a_generator_is_another(tmp_path, there_it_had_one):
+    data = TensorDataset(*make_data(40))
+    without = make_parts() | {"train_loader": DataLoader(data, 8, shuffle=True)}
+    generator = torch.Generator()
+    own = DataLoader(data, 8, shuffle=True, generator=generator)
+    pair = [without, make_parts() | {"train_loader": own}]
+    there, here = reversed(pair) if there_it_had_one else pair
+    save_checkpoint(tmp_path / "run.pt", [], **there)
+    with pytest.raises(CheckpointError, match="random generators of its own"):
+        load_checkpoint(tmp_path / "run.pt", **here)
+
+
+def test_workers_that_stay_are_refused():
+    data = TensorDataset(*make_data(40))
+    loader = DataLoader(data, 8, num_workers=1, persistent_workers=True)
+    with pytest.raises(CheckpointError, match="without persistent_workers"):
+        save_checkpoint("never.pt", [], **make_parts() | {"train_loader": loader})
+
+
+def test_a_part_that_fails_late_takes_back_what_was_loaded(saved):
+    content = torch.load(saved, weights_only=True)
+    content["random"]["torch"] = torch.zeros(3, dtype=torch.uint8)
+    torch.save(content, saved)
+    assert "does not fit the random state here" in refused(saved)
+
+
+def test_interrupted_load_takes_back_what_was_loaded(saved, monkeypatch):
+    def interrupted(self, state):
+        raise KeyboardInterrupt
+
+    parts = make_parts(seed=2)
+    with nothing_changes(parts):
+        monkeypatch.setattr(EarlyStopping, "load_state_dict", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_checkpoint(saved, **parts)
 
 
 def test_parts_that_would_be_left_out_or_not_found_are_named(saved):
@@ -406,6 +528,18 @@ def test_other_formats_are_refused_by_name(saved, number):
     content = torch.load(saved, weights_only=True)
     torch.save(content | {"format": number}, saved)
     assert f"its format is {number}" in refused(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": 1.0}, {"format": torch.ones(2)}, {"more": 1}, {"history": None}],
+)
+def test_malformed_content_is_refused(saved, change):
+    content = torch.load(saved, weights_only=True) | change
+    if change.get("history", 0) is None:
+        del content["history"]
+    torch.save(content, saved)
+    assert "no checkpoint of format 1" in refused(saved)
 
 
 def test_bare_state_dict_is_refused(saved):
@@ -493,6 +627,56 @@ def test_read_only_folder_is_named_in_a_sentence(read_only_folder):
     assert contents(path)["epoch"] == 2
 
 
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX alone")
+def test_folder_that_cannot_be_flushed_does_not_matter(saved, monkeypatch):
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no flushing of folders here")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    train(saved, epochs=3)
+    assert contents(saved)["epoch"] == 3
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    names = ["run1.pt.deadbeef.part", "run[1].pt.training.part", "run[1].pt.part"]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "run[1].pt.0123abcd.part").write_text("left by a killed process")
+    train(tmp_path / "run[1].pt", epochs=1)
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == sorted([*names, "run[1].pt"])
+
+
+@pytest.mark.parametrize("value", [None, "12", [1.0], torch.ones(2), 1j])
+def test_history_that_is_not_of_numbers_is_named(saved, value):
+    before = saved.read_bytes()
+    record = {"epoch": 3, "val_f1": value}
+    with pytest.raises(CheckpointError, match="as val_f1 of epoch 3"):
+        save_checkpoint(saved, [record], **make_parts())
+    assert saved.read_bytes() == before
+
+
+def test_history_may_hold_what_is_not_finite(tmp_path):
+    parts = make_parts()
+    record = {"epoch": 1, "val_loss": float("nan"), "best": float("inf")}
+    save_checkpoint(tmp_path / "run.pt", [record], **parts)
+    (loaded,) = load_checkpoint(tmp_path / "run.pt", **parts)
+    assert repr(loaded) == repr(record)
+
+
+def test_numbers_of_numpy_are_named_where_they_cannot_be_kept(tmp_path):
+    parts = make_parts()
+    parts["stopper"](np.float64(0.5))  # taken as a plain number
+    save_checkpoint(tmp_path / "run.pt", [], **parts)
+    parts["optimizer"].param_groups[0]["lr"] = np.float64(0.1)
+    with pytest.raises(CheckpointError, match=r"numpy.*Python's own numbers"):
+        save_checkpoint(tmp_path / "run.pt", [], **parts)
+
+
 def test_interrupted_save_leaves_the_previous_checkpoint(saved, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
@@ -530,7 +714,7 @@ def test_what_could_not_be_loaded_again_is_not_saved(saved, stranger):
 
 
 def test_part_without_a_state_is_named():
-    with pytest.raises(TypeError, match="train_loader is a list"):
+    with pytest.raises(CheckpointError, match="train_loader is a list"):
         save_checkpoint("never.pt", [], **make_parts() | {"train_loader": [1]})
     assert not Path("never.pt").exists()
 
