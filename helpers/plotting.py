@@ -256,7 +256,7 @@ def plot_logits(
         ax.bar_label(bars, fmt="%.2f", padding=2)
         ax.axhline(0, color=BLACK, linewidth=0.8)
         ax.margins(y=0.15)
-        ax.set(title=title, xlabel="class")
+        ax.set(title=title, xlabel="class", yticks=[])
     axes[1].set_ylim(0, 1.1)
     return axes
 

@@ -53,9 +53,26 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
+def lab_home(tmp_path_factory):
+    """Return the folder of everything that belongs to the JupyterLab of the tests."""
+    return tmp_path_factory.mktemp("jupyter")
+
+
+@pytest.fixture(scope="session")
+def lab_settings(lab_home):
+    """Return the folder of that JupyterLab's settings."""
+    settings = lab_home / "jupyter_config_dir" / "lab" / "user-settings"
+    tracker = settings / "@jupyterlab" / "notebook-extension"
+    tracker.mkdir(parents=True)
+    # All cells are in the page, and not only those that would be on the screen.
+    (tracker / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    return settings
+
+
+@pytest.fixture(scope="session")
+def lab(lab_home, lab_settings):
     """Start JupyterLab on copies of the notebooks; return its address and token."""
-    home = tmp_path_factory.mktemp("jupyter")
+    home = lab_home
     copy_without_outputs(ROOT / "notebooks", home / "notebooks")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

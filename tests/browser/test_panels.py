@@ -1,0 +1,116 @@
+"""The live panels, in every notebook that has one, as a learner uses them."""
+
+import json
+import re
+
+import pytest
+
+expect = pytest.importorskip("playwright.sync_api").expect
+
+NOTEBOOKS = ("01_autograd", "02_losses", "03_optimizers", "05_iris", "06_mnist")
+MINUTES = 60_000
+
+
+def set_theme(lab_settings, theme):
+    folder = lab_settings / "@jupyterlab" / "apputils-extension"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+
+
+def open_and_run(page, name):
+    """Open a notebook, run all its cells, and return it once the last has ended."""
+    page.goto(f"/doc/tree/{name}.ipynb")
+    notebook = page.locator(".jp-NotebookPanel")
+    status = notebook.locator(".jp-Notebook-ExecutionIndicator")
+    notebook.get_by_role("heading", level=1).wait_for()
+    expect(status).to_have_attribute("data-status", "idle")
+    expect(page.get_by_text(re.compile(r"\| Idle"))).to_have_count(1)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    last = notebook.locator(".jp-CodeCell .jp-InputPrompt").last
+    expect(last).to_have_text(re.compile(r"\[\d+\]:"), timeout=5 * MINUTES)
+    expect(status).to_have_attribute("data-status", "idle")
+    errors = notebook.locator("[data-mime-type='application/vnd.jupyter.error']")
+    expect(errors).to_have_count(0)
+    return notebook
+
+
+def changes(image, action):
+    """Do something, and wait until the picture is another one."""
+    before = image.get_attribute("src")
+    action()
+    expect(image).not_to_have_attribute("src", before)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_panels_work(page, lab_settings, screenshots, name, theme):
+    is_light = theme.endswith("Light")
+    if not is_light and name not in ("05_iris", "02_losses"):
+        pytest.skip("one explorer and one training panel are enough in the dark")
+    set_theme(lab_settings, theme)
+    notebook = open_and_run(page, name)
+    panels = notebook.locator(".live-panel")
+    panels.first.wait_for()
+    for number, panel in enumerate(panels.all()):
+        panel.scroll_into_view_if_needed()
+        image = panel.locator("img")
+        # The picture that stands in elsewhere is not shown beside the panel itself.
+        cell = panel.locator(
+            "xpath=ancestor::div[contains(@class,'jp-OutputArea ')][1]"
+        )
+        expect(cell.locator(".jp-RenderedImage:visible")).to_have_count(0)
+        if panel.get_by_role("button", name="Train").count():
+            use_training_panel(panel, image)
+        elif panel.locator("canvas").count():
+            draw_a_one(page, panel, image)
+        else:
+            use_explorer(panel, image)
+        kind = "light" if is_light else "dark"
+        panel.screenshot(path=screenshots / f"{name}_{number}_{kind}.png")
+
+
+def use_explorer(panel, image):
+    handle = panel.get_by_role("slider").first
+    value = panel.locator(".widget-readout").first
+    before = value.inner_text()
+    handle.focus()
+    changes(image, lambda: handle.press("ArrowRight"))
+    expect(value).not_to_have_text(before)
+
+
+def use_training_panel(panel, image):
+    train = panel.get_by_role("button", name="Train")
+    stop = panel.get_by_role("button", name="Stop")
+    rate = panel.get_by_role("slider").first
+    rate.focus()
+    rate.press("ArrowRight")
+
+    epochs = panel.get_by_role("slider").nth(1)
+    epochs.focus()
+    epochs.press("End")  # the most epochs: long enough to be stopped
+    changes(image, lambda: train.press("Enter"))
+    expect(stop).to_be_enabled()
+    expect(train).to_be_disabled()
+    stop.press("Enter")
+    expect(
+        panel.get_by_text(re.compile(r"Stopped after \d+ of \d+ epochs"))
+    ).to_have_count(1, timeout=2_000)
+    expect(train).to_be_enabled()
+
+    epochs.focus()
+    epochs.press("Home")
+    changes(image, lambda: train.click())
+    expect(panel.get_by_text(re.compile("Finished in"))).to_have_count(1)
+    expect(stop).to_be_disabled()
+
+
+def draw_a_one(page, panel, image):
+    canvas = panel.locator("canvas").first
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 150, box["y"] + 50)
+    page.mouse.down()
+    for step in range(1, 19):
+        page.mouse.move(box["x"] + 150 - step, box["y"] + 50 + 10 * step)
+    changes(image, page.mouse.up)
+    expect(panel.get_by_text("The model says 1")).to_have_count(1)

@@ -1,0 +1,491 @@
+"""The panels, driven by their controls, without a kernel or a browser."""
+
+import statistics
+import threading
+import time
+
+import ipywidgets as widgets
+import pytest
+import torch
+from torch import nn
+
+from helpers import plotting
+from helpers import widgets as panels
+from helpers.data import Split, load_mnist
+from helpers.widgets import DrawingPad, Explorer, TrainingPanel, like_mnist
+
+PNG = b"\x89PNG"
+
+
+def make_split(rows=120):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(rows, 4, generator=generator)
+    return Split(x, (x[:, 0] > 0).long() + (x[:, 1] > 1).long())
+
+
+def make_model():
+    return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+class Slow(nn.Module):
+    """A model whose steps take a while, and that can be made to fail."""
+
+    def __init__(self, seconds=0.005, error=None):
+        super().__init__()
+        self.layer, self.seconds, self.error = nn.Linear(4, 3), seconds, error
+
+    def forward(self, x):
+        time.sleep(self.seconds)
+        if self.error is not None:
+            raise self.error
+        return self.layer(x)
+
+
+@pytest.fixture
+def make_panel():
+    """Return a function that makes panels, and end their threads afterwards."""
+    made = []
+
+    def make(make_model=make_model, train=None, **options):
+        options = {"epochs": 3, "batch_size": 16} | options
+        panel = TrainingPanel(
+            make_model, train or make_split(), make_split(60), **options
+        )
+        made.append(panel)
+        return panel
+
+    yield make
+    for panel in made:
+        panel.stop()
+        wait(panel)
+
+
+def wait(panel):
+    if panel.thread is not None:
+        panel.thread.join(20)
+        assert not panel.thread.is_alive()
+
+
+def train(panel):
+    panel.train_button.click()
+    wait(panel)
+
+
+def until(condition, seconds=20):
+    """Wait until something holds, however slow the machine is."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.001)
+
+
+def without_times(history):
+    return [{k: v for k, v in r.items() if k != "seconds"} for r in history]
+
+
+def usable(panel):
+    return not panel.train_button.disabled and panel.stop_button.disabled
+
+
+def test_untouched_panel_starts_no_thread(make_panel):
+    before = threading.active_count()
+    panel = make_panel()
+    assert threading.active_count() == before
+    assert panel.thread is None
+    assert bytes(panel.image.value).startswith(PNG)
+    assert usable(panel)
+
+
+def test_run_ends_as_a_labelled_line_and_the_best_is_named(make_panel):
+    panel = make_panel()
+    empty = bytes(panel.image.value)
+    train(panel)
+    first = bytes(panel.image.value)
+    panel.learning_rate.value = 0.1
+    train(panel)
+
+    assert list(panel.runs) == [
+        "1: Adam, lr 0.01, batch 16",
+        "2: Adam, lr 0.1, batch 16",
+    ]
+    assert all(len(history) == 3 for history in panel.runs.values())
+    assert len({empty, first, bytes(panel.image.value)}) == 3
+    losses = {name: history[-1]["val_loss"] for name, history in panel.runs.items()}
+    best = min(losses, key=losses.get)
+    assert panel.status.value.endswith(f"in run {best}.")
+    assert f"{losses[best]:.3f}" in panel.status.value
+    legend = panel.picture().axes[1].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == list(panel.runs)
+    assert usable(panel)
+
+
+def test_curves_differ_by_line_style_too(make_panel):
+    panel = make_panel()
+    for _ in range(3):
+        train(panel)
+    styles = {line.get_linestyle() for line in panel.picture().axes[1].lines}
+    assert len(styles) == 3
+
+
+def test_every_setting_is_used(make_panel):
+    panel = make_panel()
+    panel.optimizer.value = "SGD"
+    panel.batch_size.value = 64
+    panel.epochs.value = 5
+    panel.learning_rate.value = 0.001
+    train(panel)
+    ((name, history),) = panel.runs.items()
+    assert name == "1: SGD, lr 0.001, batch 64"
+    assert len(history) == 5
+    assert history[-1]["lr"] == pytest.approx(0.001)
+
+
+def test_equal_settings_give_equal_curves_whatever_else_draws(make_panel):
+    panel = make_panel(epochs=6)
+    train(panel)
+    panel.train_button.click()
+    while panel.is_training:
+        torch.rand(10)
+    wait(panel)
+    one, two = panel.runs.values()
+    assert without_times(one) == without_times(two)
+
+
+def test_making_a_model_leaves_the_shared_random_state_alone(make_panel):
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    train(make_panel())
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_train_is_disabled_while_it_trains_and_a_second_click_does_nothing(make_panel):
+    panel = make_panel(Slow, epochs=50)
+    panel.train_button.click()
+    thread = panel.thread
+    assert panel.train_button.disabled
+    assert not panel.stop_button.disabled
+    panel.start()
+    panel.train_button.click()
+    assert panel.thread is thread
+    assert len(panel.runs) <= 1
+
+
+def test_stop_ends_the_run_in_the_middle_of_an_epoch(make_panel):
+    panel = make_panel(Slow, train=make_split(100_000), epochs=2)
+    panel.train_button.click()
+    until(lambda: panel.progress.value > 0)
+    panel.stop_button.click()
+    wait(panel)
+    assert panel.status.value.startswith("Stopped after 0 of 2 epochs.")
+    assert panel.runs == {}
+    assert usable(panel)
+
+
+def test_stopped_run_keeps_its_line_and_train_starts_afresh(make_panel):
+    panel = make_panel(Slow, epochs=1000)
+    panel.train_button.click()
+    until(lambda: len(panel.runs) == 1)
+    panel.stop_button.click()
+    wait(panel)
+    (stopped,) = panel.runs
+    assert stopped == "1: Adam, lr 0.01, batch 16 (ended early)"
+    panel.epochs.value = 2
+    train(panel)
+    history = panel.runs["2: Adam, lr 0.01, batch 16"]
+    assert [record["epoch"] for record in history] == [1, 2]
+    first = without_times(panel.runs[stopped])[0]
+    assert first == without_times(history)[0]
+
+
+def test_a_new_panel_stops_the_run_of_the_one_before(make_panel):
+    old = make_panel(Slow, epochs=1000)
+    old.train_button.click()
+    until(lambda: len(old.runs) == 1)
+    new = make_panel()
+    wait(old)
+    assert old.status.value.startswith("Stopped")
+    train(new)
+    assert list(new.runs) == ["1: Adam, lr 0.01, batch 16"]
+
+
+def test_starting_another_panel_stops_the_first(make_panel):
+    one, two = make_panel(Slow, epochs=1000), make_panel(Slow, epochs=1000)
+    one.train_button.click()
+    until(lambda: len(one.runs) == 1)
+    two.train_button.click()
+    wait(one)
+    assert two.is_training
+    assert not one.is_training
+
+
+def test_threads_of_other_cells_are_left_alone(make_panel):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    train(make_panel())
+    found = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert found == 3
+
+
+def test_other_code_runs_while_it_trains(make_panel):
+    panel = make_panel(epochs=60)
+    panel.train_button.click()
+    count = 0
+    while panel.is_training:
+        count += 1
+        time.sleep(0.001)
+    assert count > 10
+
+
+def test_loss_that_diverges_is_told_in_words(make_panel):
+    panel = make_panel(lambda: nn.Sequential(nn.Linear(4, 3), Overflow()), epochs=30)
+    train(panel)
+    assert "The loss became" in panel.status.value
+    assert "ten times smaller" in panel.status.value
+    assert usable(panel)
+    panel.make_model = make_model
+    train(panel)
+    assert panel.status.value.startswith("Finished")
+
+
+class Overflow(nn.Module):
+    def forward(self, x):
+        return x * float("inf")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a bad shape"), "ValueError: a bad shape"),
+        (KeyboardInterrupt(), "Interrupted after 0 of 3 epochs."),
+        (SystemExit("leave"), "SystemExit: leave"),
+    ],
+)
+def test_error_in_the_model_ends_in_a_line_and_usable_buttons(make_panel, error, line):
+    panel = make_panel(lambda: Slow(0, error))
+    train(panel)
+    assert panel.status.value.startswith(line)
+    assert usable(panel)
+
+
+def test_error_while_the_model_is_made_is_told_too(make_panel):
+    def broken():
+        raise RuntimeError("no such layer")
+
+    panel = make_panel(broken)
+    panel.train_button.click()
+    assert panel.thread is None
+    assert panel.status.value.startswith("RuntimeError: no such layer")
+    assert usable(panel)
+
+
+def test_data_that_do_not_fit_are_told_in_words(make_panel):
+    x, y = make_split()
+    panel = make_panel(train=Split(x, y.float()))
+    train(panel)
+    assert "use y.long()" in panel.status.value
+    assert usable(panel)
+
+
+def test_values_beyond_the_range_are_clamped(make_panel):
+    panel = make_panel()
+    panel.learning_rate.value = 1e6
+    assert panel.learning_rate.value == 10
+    panel.learning_rate.value = 1e-12
+    assert panel.learning_rate.value == 1e-5
+    panel.epochs.value = 10**6
+    assert panel.epochs.value == 100
+    panel.epochs.value = -1
+    assert panel.epochs.value == 1
+
+
+def test_clear_forgets_what_is_finished(make_panel):
+    panel = make_panel(Slow, epochs=2)
+    train(panel)
+    panel.epochs.value = 100
+    panel.train_button.click()
+    until(lambda: len(panel.runs) == 2)
+    panel.clear_button.click()
+    assert list(panel.runs) == ["2: Adam, lr 0.01, batch 16"]
+    panel.stop_button.click()
+    wait(panel)
+    panel.clear_button.click()
+    assert panel.runs == {}
+
+
+def test_runs_of_the_notebook_are_there_to_compare_with(make_panel):
+    train(first := make_panel())
+    history = next(iter(first.runs.values()))
+    panel = make_panel(runs={"lr 0.01": history})
+    train(panel)
+    assert list(panel.runs) == ["lr 0.01", "1: Adam, lr 0.01, batch 16"]
+
+
+def test_every_control_has_a_label(make_panel):
+    def controls(widget):
+        for child in getattr(widget, "children", ()):
+            yield from controls(child)
+        if isinstance(widget, widgets.DOMWidget) and hasattr(widget, "description"):
+            yield widget
+
+    explorer = Explorer(lambda figure, speed: None, speed=widgets.FloatSlider())
+    pad = DrawingPad(lambda x: torch.zeros(1, 10), torch.zeros(2, 1, 28, 28))
+    for panel in (make_panel(), explorer, pad):
+        named = [c for c in controls(panel.box) if not isinstance(c, widgets.HTML)]
+        assert named
+        labels = [c.description for c in named if not isinstance(c, widgets.Label)]
+        assert all(labels), labels
+
+
+def displayed(panel, monkeypatch):
+    shown = []
+    monkeypatch.setattr(panels, "display", lambda data, raw: shown.append(data))
+    panel._ipython_display_()
+    return shown
+
+
+def test_a_picture_and_a_sentence_stand_in_where_no_widgets_live(
+    make_panel, monkeypatch
+):
+    live, stand_in = displayed(make_panel(), monkeypatch)
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert "JupyterLab" in live["text/plain"]
+    assert stand_in["image/png"].startswith(PNG)
+    assert stand_in["text/plain"] == live["text/plain"]
+
+
+def test_explorer_draws_anew_when_a_slider_moves():
+    seen = []
+
+    def draw(figure, start, rate):
+        seen.append((start, rate))
+        plotting.plot_descent_step(torch.square, start, rate, ax=figure.subplots())
+
+    explorer = Explorer(
+        draw,
+        start=widgets.FloatSlider(1.0, min=-3, max=3),
+        rate=widgets.FloatSlider(0.1, min=0, max=1),
+    )
+    before = bytes(explorer.image.value)
+    explorer.sliders["start"].value = 2.0
+    assert seen == [(1.0, 0.1), (2.0, 0.1)]
+    assert bytes(explorer.image.value) != before
+
+
+def test_error_while_drawing_is_told_in_words():
+    def draw(figure, value):
+        if value > 1:
+            raise ValueError("too far")
+
+    explorer = Explorer(draw, value=widgets.FloatSlider(0, min=0, max=5))
+    explorer.sliders["value"].value = 2
+    assert explorer.status.value == "ValueError: too far"
+    explorer.sliders["value"].value = 0.5
+    assert explorer.status.value == ""
+
+
+ONE = [[(140, 40), (140, 240)]]
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (-60, 20), (90, -20)])
+def test_drawing_is_centred_and_scaled_as_mnists_own_digits(shift):
+    strokes = [[(x + shift[0], y + shift[1]) for x, y in stroke] for stroke in ONE]
+    image = like_mnist(strokes, 280, 22)
+    assert torch.equal(image, like_mnist(ONE, 280, 22))
+    assert image.shape == (1, 1, 28, 28)
+    assert (image.min(), image.max()) == (0, 1)
+    rows, _ = image[0, 0].nonzero().T
+    assert rows.max() - rows.min() + 1 == 20
+    mass = image[0, 0] / image.sum()
+    centre = [(mass.sum(1 - axis) * torch.arange(28)).sum().item() for axis in (0, 1)]
+    assert centre == pytest.approx([14, 14], abs=0.6)
+
+
+def test_small_drawing_is_enlarged():
+    small = [[(140, 130), (140, 150)]]
+    rows, _ = like_mnist(small, 280, 4)[0, 0].nonzero().T
+    assert rows.max() - rows.min() + 1 == 20
+
+
+def test_empty_square_is_an_empty_image():
+    assert not like_mnist([], 280, 22).any()
+
+
+def make_pad(predict=None):
+    examples = torch.rand(5, 1, 28, 28)
+    return DrawingPad(predict or (lambda x: 10 * x.sum(dim=(1, 2))[:, :10]), examples)
+
+
+def draw(pad, strokes):
+    for stroke in strokes:
+        pad._begin(*stroke[0])
+        for place in stroke[1:]:
+            pad._go_on(*place)
+        pad._lift()
+
+
+def test_drawn_digit_is_given_to_the_model_when_the_pen_is_lifted():
+    seen = []
+
+    def predict(x):
+        seen.append(x)
+        return torch.eye(10)[[7]] * 5
+
+    pad = make_pad(predict)
+    draw(pad, ONE)
+    assert torch.equal(seen[-1], like_mnist(ONE, pad.SIDE, pad.PEN))
+    assert pad.status.value.startswith("The model says 7")
+    assert bytes(pad.image.value).startswith(PNG)
+
+
+def test_moving_without_pressing_draws_nothing():
+    pad = make_pad()
+    pad._go_on(10, 10)
+    assert pad.strokes == []
+
+
+def test_fingers_draw_as_the_mouse_does():
+    with_mouse, with_finger = make_pad(), make_pad()
+    draw(with_mouse, ONE)
+    draw(with_finger, [[([place],) for place in stroke] for stroke in ONE])
+    assert with_finger.strokes == with_mouse.strokes
+
+
+def test_clear_empties_the_square():
+    pad = make_pad()
+    draw(pad, ONE)
+    pad.clear_button.click()
+    assert pad.strokes == []
+    draw(pad, ONE)
+    assert pad.strokes == ONE
+
+
+def test_test_images_can_be_chosen_by_keyboard():
+    pad = make_pad()
+    pad.example.value = 3
+    assert torch.equal(pad.x, pad.examples[3:4])
+
+
+def test_model_that_fails_is_told_in_words():
+    pad = make_pad()
+
+    def broken(x):
+        raise RuntimeError("no")
+
+    pad.predict = broken
+    draw(pad, ONE)
+    assert pad.status.value == "RuntimeError: no"
+
+
+def test_redrawn_digits_look_like_the_originals():
+    """Blow real images up to the square, as dots of ink, and bring them back."""
+    likenesses = []
+    for image in load_mnist().test.x[:40]:
+        strokes = [
+            [(10 * column + 5, 10 * row + 5)] * 2
+            for row, column in (image[0] > 0.5).nonzero().tolist()
+        ]
+        both = torch.stack([like_mnist(strokes, 280, 12)[0, 0], image[0]]).flatten(1)
+        likenesses.append(torch.corrcoef(both)[0, 1].item())
+    assert statistics.mean(likenesses) > 0.8
