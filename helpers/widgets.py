@@ -457,7 +457,7 @@ class DrawingPad(Panel):
         self.status.value = f"The model says {best}, with {probabilities[best]:.1%}."
         figure = Figure(figsize=(6, 2.6), layout="none")
         image, bars = figure.subplots(1, 2, width_ratios=(1, 2))
-        figure.subplots_adjust(left=0.01, right=0.98, bottom=0.2, top=0.88)
+        figure.subplots_adjust(left=0.01, right=0.98, bottom=0.2, top=0.88, wspace=0.3)
         image.imshow(self.x[0, 0].numpy(), cmap="cividis", vmin=0, vmax=1)
         image.set_title("as the model sees it")
         image.axis("off")
