@@ -423,6 +423,15 @@ def test_optimizer_state_that_torch_would_round_is_refused(tmp_path):
         load_checkpoint(tmp_path / "run.pt", **parts)
 
 
+class OwnBatches:
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __iter__(self):
+        order = torch.randperm(40, generator=self.generator)
+        return iter([rows.tolist() for rows in order.split(8)])
+
+
 def sampled_loader(kind, generator):
     data = TensorDataset(*make_data(40))
     if kind == "weighted":
@@ -431,10 +440,16 @@ def sampled_loader(kind, generator):
     sampler = RandomSampler(data, generator=generator)
     if kind == "random":
         return DataLoader(data, 8, sampler=sampler)
+    if kind == "single":
+        return DataLoader(data, batch_size=None, sampler=sampler)
+    if kind == "own batches":
+        return DataLoader(data, batch_sampler=OwnBatches(generator))
     return DataLoader(data, batch_sampler=BatchSampler(sampler, 8, drop_last=False))
 
 
-@pytest.mark.parametrize("kind", ["weighted", "random", "batches"])
+@pytest.mark.parametrize(
+    "kind", ["weighted", "random", "batches", "single", "own batches"]
+)
 def test_generator_of_a_sampler_is_saved_too(tmp_path, kind):
     parts = make_parts() | {"stopper": None, "scheduler": None}
 
@@ -464,17 +479,19 @@ def test_loader_with_or_without_a_generator_is_another(tmp_path, there_it_had_on
         load_checkpoint(tmp_path / "run.pt", **here)
 
 
-def test_workers_that_stay_are_refused():
+def test_workers_that_stay_are_refused(tmp_path):
     data = TensorDataset(*make_data(40))
     loader = DataLoader(data, 8, num_workers=1, persistent_workers=True)
+    path = tmp_path / "never.pt"
     with pytest.raises(CheckpointError, match="without persistent_workers"):
-        save_checkpoint("never.pt", [], **make_parts() | {"train_loader": loader})
+        save_checkpoint(path, [], **make_parts() | {"train_loader": loader})
 
 
 def test_a_part_that_fails_late_takes_back_what_was_loaded(saved):
     content = torch.load(saved, weights_only=True)
     content["random"]["torch"] = torch.zeros(3, dtype=torch.uint8)
     torch.save(content, saved)
+    seed_all(123)  # so that the states in the file are others
     assert "does not fit the random state here" in refused(saved)
 
 
@@ -713,10 +730,11 @@ def test_what_could_not_be_loaded_again_is_not_saved(saved, stranger):
     assert saved.read_bytes() == before
 
 
-def test_part_without_a_state_is_named():
+def test_part_without_a_state_is_named(tmp_path):
+    path = tmp_path / "never.pt"
     with pytest.raises(CheckpointError, match="train_loader is a list"):
-        save_checkpoint("never.pt", [], **make_parts() | {"train_loader": [1]})
-    assert not Path("never.pt").exists()
+        save_checkpoint(path, [], **make_parts() | {"train_loader": [1]})
+    assert not path.exists()
 
 
 def test_importing_checkpoints_loads_torch_and_numpy_alone():
