@@ -6,6 +6,7 @@ has moved or training has got further.
 
 import functools
 import io
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
@@ -16,6 +17,7 @@ import torch
 from ipycanvas import Canvas
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from torch import nn
@@ -33,22 +35,48 @@ OPTIMIZERS = {
 }
 SENTENCE = "A picture of a live panel: open the notebook in JupyterLab to use it."
 LOOK_EVERY = 0.2  # seconds between two looks at the clock
-WIDE = {"description_width": "9em"}
+DRAWING_SHARE = 0.045  # of a run's time, at most
+DPI = 110
 # Where the panel itself is on the page, the picture that stands in for it is not.
-HIDE_STAND_IN = (
-    "<style>.jp-OutputArea-child:has(.live-panel) ~ .jp-OutputArea-child "
-    "{display: none}</style>"
-)
+STYLE = """<style>
+.jp-OutputArea-child:has(.live-panel) ~ .jp-OutputArea-child {display: none}
+.live-panel .widget-inline-hbox {max-width: 100%}
+.live-panel .panel-status {height: auto; white-space: normal; line-height: 1.5}
+.live-panel canvas {touch-action: none}
+</style>"""
+
+
+def labelled(width: int = 420) -> dict:
+    """Return how a control is laid out: its label at the left, and enough room."""
+    return {
+        "style": {"description_width": "9em"},
+        "layout": widgets.Layout(width=f"{width}px", max_width="100%"),
+    }
+
+
+def row(*controls: widgets.Widget) -> widgets.HBox:
+    """Put controls beside each other, or below where the page is narrow."""
+    return widgets.HBox(controls, layout=widgets.Layout(flex_flow="row wrap"))
+
+
+def status_line(text: str = "") -> widgets.Label:
+    """Return a line of text that is wrapped rather than cut."""
+    label = widgets.Label(text)
+    label.add_class("panel-status")
+    return label
 
 
 class Panel:
     """Controls above a picture; where no widgets live, the picture and a sentence."""
 
-    def __init__(self, controls: Sequence[widgets.Widget], width: int):
+    def __init__(self, width: int):
         self.image = widgets.Image(
             format="png", layout=widgets.Layout(width=f"{width}px", max_width="100%")
         )
-        self.box = widgets.VBox([*controls, self.image, widgets.HTML(HIDE_STAND_IN)])
+
+    def arrange(self, *rows: widgets.Widget) -> None:
+        """Make the panel of these rows."""
+        self.box = widgets.VBox([*rows, widgets.HTML(STYLE)])
         self.box.add_class("live-panel")
 
     def picture(self) -> Figure:
@@ -74,7 +102,7 @@ class Panel:
 def to_png(figure: Figure, **options) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, **options)
+    figure.savefig(buffer, format="png", dpi=DPI, **options)
     return buffer.getvalue()
 
 
@@ -93,12 +121,13 @@ class Explorer(Panel):
     ):
         self.draw, self.sliders, self.figsize = draw, sliders, figsize
         self._places = None
-        self.status = widgets.Label()
-        super().__init__([*sliders.values(), self.status], int(80 * figsize[0]))
+        self.status = status_line()
+        super().__init__(width=int(80 * figsize[0]))
         for name, slider in sliders.items():
             slider.description = slider.description or name.replace("_", " ")
-            slider.style = WIDE
+            slider.style, slider.layout = labelled().values()
             slider.observe(self.redraw, "value")
+        self.arrange(*sliders.values(), self.status, self.image)
         self.redraw()
 
     def picture(self) -> Figure:
@@ -124,18 +153,113 @@ class Explorer(Panel):
             self.status.value = f"{type(error).__name__}: {error}"
 
 
+class Curves:
+    """Loss and accuracy of several runs, of which one may be growing.
+
+    To draw everything takes long beside an epoch. It is done when a run begins and
+    when the scale has to change; in between, only the growing lines are drawn, over
+    a copy of the rest.
+    """
+
+    def __init__(
+        self,
+        runs: Mapping[str, Sequence[Record]],
+        *,
+        epochs: int,
+        guess: float,
+        growing: str | None = None,
+    ):
+        self.history, self.guess = runs.get(growing), guess
+        self.all = [record for history in runs.values() for record in history]
+        self.limits = self.wanted_limits()
+        self.figure = Figure(figsize=(11, 3.4), dpi=DPI, layout="none")
+        loss, accuracy = axes = self.figure.subplots(1, 2)
+        self.figure.subplots_adjust(0.06, 0.15, 0.74, 0.97, wspace=0.23)
+        runs = {name: list(history) for name, history in runs.items()}
+        if runs:
+            plotting.plot_runs(runs, "val_loss", loss).get_legend().remove()
+            plotting.plot_runs(runs, "val_accuracy", accuracy).get_legend().remove()
+            self.figure.legend(
+                handles=accuracy.lines,
+                loc="upper left",
+                bbox_to_anchor=(0.745, 1),
+                fontsize=min(9, 140 / len(runs)),
+            )
+        for line, history in zip(list(loss.lines), runs.values(), strict=True):
+            style = {"color": line.get_color(), "linestyle": line.get_linestyle()}
+            loss.plot(*_points(history, "train_loss"), linewidth=0.9, **style)
+        last = max([epochs, *(record["epoch"] for record in self.all)])
+        for ax in axes:
+            ax.set(xlabel="epoch", xlim=(0, 1.02 * last))
+        loss.set(ylabel="validation loss (thin: training)", ylim=(0, self.limits[0]))
+        accuracy.set(
+            ylabel="validation accuracy",
+            ylim=(self.limits[1], 1 + 0.02 * (1 - self.limits[1])),
+        )
+        self.canvas = FigureCanvasAgg(self.figure)
+        if growing:
+            place = list(runs).index(growing)
+            self.lines = {
+                "val_loss": (loss, loss.lines[place]),
+                "train_loss": (loss, loss.lines[len(runs) + place]),
+                "val_accuracy": (accuracy, accuracy.lines[place]),
+            }
+            for _, line in self.lines.values():
+                line.set(animated=True, markevery=max(1, epochs // 10))
+            self.canvas.draw()
+            self.rest = self.canvas.copy_from_bbox(self.figure.bbox)
+
+    def wanted_limits(self) -> tuple[float, float]:
+        """Return the highest loss and the lowest accuracy that the frame should show.
+
+        A loss beyond twice that of guessing is not worth the room it would take.
+        """
+        records = self.all + list(self.history or [])
+        if not records:
+            return 1.2 * self.guess, 0.0
+        losses = [record["train_loss"] for record in records]
+        losses += [record["val_loss"] for record in records]
+        highest = max(filter(math.isfinite, losses), default=math.inf)
+        lowest = min(record["val_accuracy"] for record in records)
+        return (
+            min(1.05 * highest, 2 * self.guess),
+            max(0.0, lowest - 0.05 * (1 - lowest)),
+        )
+
+    def png(self) -> bytes:
+        """Return the picture as it is now."""
+        if self.history is None:
+            return to_png(self.figure)
+        self.canvas.restore_region(self.rest)
+        for name, (ax, line) in self.lines.items():
+            line.set_data(*_points(self.history, name))
+            ax.draw_artist(line)
+        buffer = io.BytesIO()
+        pixels = Image.fromarray(np.asarray(self.canvas.buffer_rgba()))
+        pixels.save(buffer, "png", compress_level=1)
+        return buffer.getvalue()
+
+
+def _points(history, name):
+    """Return epochs and figures; a training loss is the mean over its epoch."""
+    shift = 0.5 if name == "train_loss" else 0
+    epochs = [record["epoch"] - shift for record in history]
+    return epochs, [record[name] for record in history]
+
+
 class Stopped(Exception):
-    """Somebody has pressed Stop."""
+    """Somebody has pressed Stop, or interrupted the kernel."""
 
 
 class TrainingPanel(Panel):
     """Train with settings of your own, watch the curves, and compare the runs.
 
-    `make_model` returns a new model; it is called with the seed set, so that equal
-    settings give equal curves. (Dropout draws from a random state that all cells
-    share, so with dropout other cells may change them.) `runs` are histories to
-    compare with. A thread trains, so that other cells can run meanwhile; only one
-    panel of a notebook trains at a time.
+    `make_model` returns a new model; it is called with the seed set, and dropout
+    layers draw from a generator of their own, so that equal settings give equal
+    curves whatever other cells do. (Other random draws inside a model come from the
+    state that all cells share.) `runs` are histories to compare with. A thread
+    trains, so that other cells can run meanwhile; only one panel of a notebook
+    trains at a time.
     """
 
     _training = None  # the panel that trains at present
@@ -158,51 +282,54 @@ class TrainingPanel(Panel):
         self.device, self.seed = device, seed
         self.runs = dict(runs or {})
         self.thread = None
-        self._count = 0
-        self._stopping = threading.Event()
-        self._drawing = threading.Lock()
+        self._guess = math.log(max(2, len(train.y.unique())))
+        self._count, self._name, self.history = 0, None, []
+        self._stopping, self._drawing = threading.Event(), threading.Lock()
         if TrainingPanel._training is not None:
             TrainingPanel._training.stop()
+        super().__init__(width=880)
         self._make_controls(learning_rate, epochs, batch_size, optimizer)
-        rows = [
-            widgets.HBox([self.learning_rate, self.epochs]),
-            widgets.HBox([self.optimizer, self.batch_size]),
-            widgets.HBox([self.train_button, self.stop_button, self.clear_button]),
-            widgets.HBox([self.progress, self.time_left]),
-            self.status,
-        ]
-        super().__init__(rows, width=720)
         self._set_training(False)
         self.redraw()
 
     def _make_controls(self, learning_rate, epochs, batch_size, optimizer):
-        common = {"style": WIDE, "continuous_update": False}
         self.learning_rate = widgets.FloatLogSlider(
             learning_rate, min=-5, max=1, step=0.1, readout_format=".2g",
-            description="learning rate", **common,
+            description="learning rate", continuous_update=False, **labelled(),
         )  # fmt: skip
         self.epochs = widgets.IntSlider(
-            epochs, min=1, max=max(100, 25 * epochs), description="epochs", **common
-        )
+            epochs, min=1, max=max(100, 25 * epochs),
+            description="epochs", continuous_update=False, **labelled(),
+        )  # fmt: skip
         self.optimizer = widgets.Dropdown(
-            options=list(OPTIMIZERS),
-            value=optimizer,
-            description="optimizer",
-            style=WIDE,
-        )
-        sizes = sorted({8, 16, 32, 64, 128, 256, 512, batch_size})
+            options=list(OPTIMIZERS), value=optimizer, description="optimizer",
+            **labelled(),
+        )  # fmt: skip
         self.batch_size = widgets.Dropdown(
-            options=sizes, value=batch_size, description="batch size", style=WIDE
+            options=sorted({8, 16, 32, 64, 128, 256, 512, batch_size}),
+            value=batch_size, description="batch size", **labelled(),
+        )  # fmt: skip
+        self.train_button = widgets.Button(
+            description="Train", icon="play", button_style="primary"
         )
-        self.train_button = widgets.Button(description="Train", icon="play")
         self.stop_button = widgets.Button(description="Stop", icon="stop")
         self.clear_button = widgets.Button(description="Clear", icon="trash")
         self.train_button.on_click(self.start)
         self.stop_button.on_click(self.stop)
         self.clear_button.on_click(self.clear)
-        self.progress = widgets.FloatProgress(max=1, description="progress", style=WIDE)
+        self.progress = widgets.FloatProgress(
+            max=1, description="progress", **labelled()
+        )
         self.time_left = widgets.Label()
-        self.status = widgets.Label("Choose the settings, then press Train.")
+        self.status = status_line("Choose the settings, then press Train.")
+        self.arrange(
+            row(self.learning_rate, self.epochs),
+            row(self.optimizer, self.batch_size),
+            row(self.train_button, self.stop_button, self.clear_button),
+            row(self.progress, self.time_left),
+            self.status,
+            self.image,
+        )
 
     @property
     def is_training(self) -> bool:
@@ -218,32 +345,33 @@ class TrainingPanel(Panel):
         TrainingPanel._training = self
         self._set_training(True)
         self._stopping.clear()
-        self._history = []
-        try:
-            arguments = self._make_arguments()
-        except Exception as error:
-            self._end(f"{type(error).__name__}: {error}")
-            return
         self._count += 1
-        name = (
+        self.history = []
+        self._name = (
             f"{self._count}: {self.optimizer.value}, "
             f"lr {self.learning_rate.value:.2g}, batch {self.batch_size.value}"
         )
-        _stop_on_interrupt(self)
-        self.thread = threading.Thread(
-            target=self._train, args=(name, self.epochs.value, arguments), daemon=True
-        )
-        self.thread.start()
+        self._epochs = self.epochs.value
+        try:
+            self.status.value = f"Training {self._name}"
+            arguments = self._make_arguments()
+            self.redraw()
+            _stop_on_interrupt()
+            self.thread = threading.Thread(
+                target=self._train, args=arguments, name="training panel", daemon=True
+            )
+            self.thread.start()
+        except BaseException as error:
+            self._end(self._explain(error))
 
-    def stop(self, _=None) -> None:
+    def stop(self, _=None, *, word: str = "Stopped") -> None:
         """Ask the run to end after its present step."""
+        self._word = word
         self._stopping.set()
 
     def clear(self, _=None) -> None:
         """Forget all runs but the one under way."""
-        for name in list(self.runs):
-            if not (self.is_training and self.runs[name] is self._history):
-                del self.runs[name]
+        self.runs.clear()
         self.redraw()
 
     def _make_arguments(self):
@@ -251,6 +379,7 @@ class TrainingPanel(Panel):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             model = self.make_model().to(self.device)
+        _isolate_dropout(model, self.seed)
         make_optimizer = OPTIMIZERS[self.optimizer.value]
         return (
             model,
@@ -266,31 +395,32 @@ class TrainingPanel(Panel):
             make_optimizer(model.parameters(), lr=self.learning_rate.value),
         )
 
-    def _train(self, name, epochs, arguments):
+    def _train(self, *arguments):
         """Be the thread: train, show what happens, and leave the buttons usable."""
         # Two pools of threads, this one's and the cells', would wait for each other.
         torch.set_num_threads(1)
-        history = self._history
-        self._epochs, self._began = epochs, perf_counter()
-        self._next_look, self._next_drawing = self._began, None
-        self.status.value = f"Training {name}"
+        epochs, history = self._epochs, self.history
+        self._began = self._next_look = perf_counter()
+        self._next_drawing, self._drawing_time = math.inf, 0.0
         try:
             for record in train_epochs(*arguments, epochs=epochs, watch=self._watch):
                 history.append(record)
-                self.runs[name] = history
+                if len(history) == 1:
+                    self._next_drawing = perf_counter() + LOOK_EVERY
                 self._look(0)
-            message = f"Finished in {perf_counter() - self._began:.1f} s."
-        except Stopped:
-            message = f"Stopped after {len(history)} of {epochs} epochs."
-        except KeyboardInterrupt:
-            message = f"Interrupted after {len(history)} of {epochs} epochs."
+            self._end(f"Finished in {perf_counter() - self._began:.1f} s.")
         except BaseException as error:
-            kind = type(error).__name__
-            diverged = isinstance(error, FloatingPointError)
-            message = str(error) if diverged else f"{kind}: {error}"
-        if history and len(history) < epochs:
-            self.runs[f"{name} (ended early)"] = self.runs.pop(name)
-        self._end(message)
+            self._end(self._explain(error))
+
+    def _explain(self, error):
+        """Say in words how a run ended."""
+        match error:
+            case FloatingPointError():
+                return str(error)
+            case Stopped() | KeyboardInterrupt():
+                word = self._word if isinstance(error, Stopped) else "Interrupted"
+                return f"{word} after {len(self.history)} of {self._epochs} epochs."
+        return f"{type(error).__name__}: {error}"
 
     def _watch(self, steps):
         """Wrap the steps of an epoch: pass them on, look at the clock, obey Stop."""
@@ -302,29 +432,42 @@ class TrainingPanel(Panel):
                 self._look(done / len(steps))
 
     def _look(self, share):
-        """Show progress, and the curves if that costs little beside the training.
-
-        The first drawing comes 0.2 s after the first epoch, and each further one when
-        twenty times the cost of the last has passed.
-        """
+        """Show progress, and the curves if that costs little beside the training."""
         if self._stopping.is_set():
             raise Stopped
         now = perf_counter()
         if now >= self._next_look:
-            done = (len(self._history) + share) / self._epochs
+            done = (len(self.history) + share) / self._epochs
             self.progress.value = done
             left = (now - self._began) * (1 - done) / done
             self.time_left.value = f"{left:.0f} s left"
             self._next_look = now + LOOK_EVERY
-        if self._history and self._next_drawing is None:
-            self._next_drawing = now + LOOK_EVERY
-        elif self._history and now >= self._next_drawing:
+        if now >= self._next_drawing:
+            self._draw_growth(now)
+
+    def _draw_growth(self, now):
+        """Draw the growing run, and everything where the scale should change.
+
+        The first drawing is due soon after the first epoch, any other one when it
+        keeps within its share of the time.
+        """
+        curves = self._curves
+        allowed = DRAWING_SHARE * (now - self._began) - self._drawing_time
+        if curves.limits != curves.wanted_limits() and self._cost <= allowed:
             self.redraw()
-            cost = perf_counter() - now
-            self._next_drawing = now + max(0.25, 20 * cost)
+        with self._drawing:
+            self.image.value = self._curves.png()
+        cost = perf_counter() - now
+        self._drawing_time += cost
+        due = self._began + (self._drawing_time + cost) / DRAWING_SHARE
+        self._next_drawing = max(now + 0.25, due)
 
     def _end(self, message):
         """Show how a run ended, and which is the best."""
+        if self.history:
+            early = len(self.history) < self._epochs
+            self.runs[self._name + " (ended early)" * early] = self.history
+        self._name = None
         self.progress.value = 0
         self.time_left.value = ""
         self.status.value = " ".join([message, self._best()])
@@ -350,43 +493,37 @@ class TrainingPanel(Panel):
     def redraw(self, _=None) -> None:
         """Send the curves to the page; two threads may ask for it."""
         with self._drawing:
-            super().redraw()
+            began = perf_counter()
+            self._curves = self._make_curves()
+            self.image.value = self._curves.png()
+            self._cost = perf_counter() - began
+
+    def _make_curves(self):
+        name = self._name
+        return Curves(
+            self.runs | ({name: self.history} if name else {}),
+            epochs=self._epochs if name else self.epochs.value,
+            guess=self._guess,
+            growing=name,
+        )
 
     def picture(self) -> Figure:
         """Draw the loss and the accuracy of every run."""
-        figure = Figure(figsize=(9, 3.4), layout="none")
-        axes = figure.subplots(1, 2)
-        figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.97, wspace=0.2)
-        runs = {name: list(history) for name, history in list(self.runs.items())}
-        if not runs:
-            for ax, ylabel in zip(axes, ("loss", "accuracy"), strict=True):
-                ax.set(xlabel="epoch", ylabel=ylabel, xlim=(0, self.epochs.value))
-            return figure
-        plotting.plot_runs(runs, "val_accuracy", axes[1])
-        plotting.plot_runs(runs, "val_loss", axes[0]).get_legend().remove()
-        for line, history in zip(list(axes[0].lines), runs.values(), strict=True):
-            middles = [record["epoch"] - 0.5 for record in history]
-            losses = [record["train_loss"] for record in history]
-            axes[0].plot(middles, losses, color=line.get_color(), ls="-", lw=0.9)
-        axes[0].set_ylabel("validation loss (thin lines: training)")
-        first = max(history[0]["train_loss"] for history in runs.values())
-        axes[0].set_ylim(0, min(axes[0].get_ylim()[1], 2 * first))
-        axes[1].legend(loc="lower right", fontsize="small")
-        return figure
+        return self._make_curves().figure
 
 
 class DrawingPad(Panel):
     """Draw a digit with the mouse or a finger, and see what a model makes of it.
 
     `predict` takes images as `load_mnist` gives them and returns logits: a model
-    will do. `examples` are images to look at with the keyboard instead.
+    will do. `examples` are images to choose with the keyboard instead.
     """
 
     SIDE, PEN = 280, 22
 
     def __init__(self, predict: Callable, examples: torch.Tensor):
         self.predict, self.examples = predict, examples
-        self.strokes, self.x, self._down = [], None, False
+        self.strokes, self._down = [], False
         side = f"{self.SIDE}px"
         self.canvas = Canvas(
             width=self.SIDE,
@@ -394,10 +531,10 @@ class DrawingPad(Panel):
             layout=widgets.Layout(width=side, height=side, border="1px solid #888"),
         )
         self.example = widgets.IntSlider(
-            0, min=0, max=len(examples) - 1, description="or a test image", style=WIDE
+            0, min=0, max=len(examples) - 1, description="test image", **labelled()
         )
         self.clear_button = widgets.Button(description="Clear", icon="trash")
-        self.status = widgets.Label("Draw a digit in the square.")
+        self.status = status_line()
         for begin in (self.canvas.on_mouse_down, self.canvas.on_touch_start):
             begin(self._begin)
         for go_on in (self.canvas.on_mouse_move, self.canvas.on_touch_move):
@@ -409,25 +546,43 @@ class DrawingPad(Panel):
         ):
             end(self._lift)
         self.clear_button.on_click(self.clear)
-        self.example.observe(self._show_example, "value")
-        rows = [self.canvas, self.clear_button, self.example, self.status]
-        super().__init__(rows, width=480)
-        self.clear()
-        self.x = examples[:1]
-        self.redraw()
+        self.example.observe(self.show_example, "value")
+        super().__init__(width=560)
+        self.arrange(
+            row(self.canvas, self.image),
+            row(self.clear_button, self.example),
+            self.status,
+        )
+        self.show_example()
 
     def clear(self, _=None) -> None:
         """Empty the square."""
+        self._wipe()
+        self._recognize(None)
+
+    def show_example(self, _=None) -> None:
+        """Put the chosen example into the square."""
+        self._wipe()
+        x = self.examples[self.example.value]
+        size = (self.SIDE, self.SIDE)
+        ink = Image.fromarray((255 * (1 - x[0])).byte().cpu().numpy()).resize(size)
+        self.canvas.put_image_data(np.asarray(ink.convert("RGB")))
+        self._recognize(x[None])
+
+    def _wipe(self):
         self.strokes.clear()
         self.canvas.fill_style = "white"
         self.canvas.fill_rect(0, 0, self.SIDE, self.SIDE)
         self.canvas.line_width, self.canvas.line_cap = self.PEN, "round"
-        self.canvas.stroke_style = "black"
-        self.status.value = "Draw a digit in the square."
+        self.canvas.fill_style = self.canvas.stroke_style = "black"
 
     def _begin(self, *place):
+        if not self.strokes:
+            self._wipe()
         self._down = True
-        self.strokes.append([_point(place)])
+        point = _point(place)
+        self.strokes.append([point])
+        self.canvas.fill_circle(*point, self.PEN / 2)
 
     def _go_on(self, *place):
         if self._down:
@@ -440,11 +595,9 @@ class DrawingPad(Panel):
             self._down = False
             self._recognize(like_mnist(self.strokes, self.SIDE, self.PEN))
 
-    def _show_example(self, change):
-        self._recognize(self.examples[change["new"]][None])
-
     def _recognize(self, x):
         self.x = x
+        self.status.value = "Draw a digit in the square."
         try:
             self.redraw()
         except Exception as error:
@@ -452,17 +605,20 @@ class DrawingPad(Panel):
 
     def picture(self) -> Figure:
         """Draw the image as the model sees it, and ten probabilities."""
-        probabilities = plotting.logits_of(self.predict, self.x)[0].softmax(0).tolist()
-        best = max(range(10), key=probabilities.__getitem__)
-        self.status.value = f"The model says {best}, with {probabilities[best]:.1%}."
-        figure = Figure(figsize=(6, 2.6), layout="none")
-        image, bars = figure.subplots(1, 2, width_ratios=(1, 2))
-        figure.subplots_adjust(left=0.01, right=0.98, bottom=0.2, top=0.88, wspace=0.3)
-        image.imshow(self.x[0, 0].numpy(), cmap="cividis", vmin=0, vmax=1)
+        x, probabilities, colours = torch.zeros(1, 1, 28, 28), [0] * 10, plotting.BLUE
+        if self.x is not None:
+            x, logits = self.x, plotting.logits_of(self.predict, self.x)[0]
+            probabilities = logits.softmax(0).tolist()
+            best = logits.argmax().item()
+            colours = [plotting.GREY] * best + [plotting.BLUE]
+            colours += [plotting.GREY] * (9 - best)
+            self.status.value = f"The model says {best} ({probabilities[best]:.1%})."
+        figure = Figure(figsize=(7, 3.5), layout="none")
+        image, bars = figure.subplots(1, 2, width_ratios=(1, 1.6))
+        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.14, top=0.9, wspace=0.25)
+        image.imshow(x[0, 0].cpu().numpy(), cmap="cividis", vmin=0, vmax=1)
         image.set_title("as the model sees it")
         image.axis("off")
-        colours = [plotting.GREY] * 10
-        colours[best] = plotting.BLUE
         bars.bar([str(digit) for digit in range(10)], probabilities, color=colours)
         bars.set(ylim=(0, 1), ylabel="probability", xlabel="digit")
         return figure
@@ -505,9 +661,40 @@ def like_mnist(strokes: Sequence[Sequence], side: int, pen: int) -> torch.Tensor
     return image
 
 
-def _stop_on_interrupt(panel):
-    """Let the square button, pressed while no cell runs, stop the training too."""
-    kernel = getattr(get_ipython(), "kernel", None)
+def _isolate_dropout(model, seed):
+    """Let dropout draw from a generator that no other cell uses."""
+    kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+    layers = [layer for layer in model.modules() if isinstance(layer, kinds)]
+    parameters = next(model.parameters(), torch.zeros(0))
+    generator = torch.Generator(parameters.device).manual_seed(seed)
+    for layer in layers:
+        layer.forward = functools.partial(_dropout, layer, generator)
+
+
+def _dropout(layer, generator, x):
+    if not layer.training or layer.p == 0:
+        return x
+    alone = isinstance(layer, nn.Dropout)  # the others drop whole channels
+    shape = x.shape if alone else (*x.shape[:2], *[1] * (x.ndim - 2))
+    kept = torch.rand(shape, generator=generator, device=x.device) >= layer.p
+    return x * kept / (1 - layer.p) if layer.p < 1 else x * 0
+
+
+def _stop_on_interrupt():
+    """Let the square button stop the training too, whether or not a cell runs."""
+    shell = get_ipython()
+    kernel = getattr(shell, "kernel", None)
     if hasattr(kernel, "saved_sigint_handler"):
         # A kernel ignores interrupts between cells, unless it finds a handler here.
-        kernel.saved_sigint_handler = lambda *_: panel.stop()
+        kernel.saved_sigint_handler = _interrupt
+        shell.events.register("post_run_cell", _after_cell)
+
+
+def _interrupt(*_):
+    if TrainingPanel._training is not None:
+        TrainingPanel._training.stop(word="Interrupted")
+
+
+def _after_cell(result):
+    if isinstance(result.error_in_exec, KeyboardInterrupt):
+        _interrupt()

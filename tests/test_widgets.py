@@ -79,6 +79,10 @@ def until(condition, seconds=20):
         time.sleep(0.001)
 
 
+def legend_of(panel):
+    return [t.get_text() for box in panel.picture().legends for t in box.get_texts()]
+
+
 def without_times(history):
     return [{k: v for k, v in r.items() if k != "seconds"} for r in history]
 
@@ -114,8 +118,7 @@ def test_run_ends_as_a_labelled_line_and_the_best_is_named(make_panel):
     best = min(losses, key=losses.get)
     assert panel.status.value.endswith(f"in run {best}.")
     assert f"{losses[best]:.3f}" in panel.status.value
-    legend = panel.picture().axes[1].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == list(panel.runs)
+    assert legend_of(panel) == list(panel.runs)
     assert usable(panel)
 
 
@@ -151,6 +154,45 @@ def test_equal_settings_give_equal_curves_whatever_else_draws(make_panel):
     assert without_times(one) == without_times(two)
 
 
+@pytest.mark.parametrize("layer", [nn.Dropout(0.4), nn.Dropout1d(0.4)])
+def test_dropout_draws_alike_whatever_else_draws(make_panel, layer):
+    def with_dropout():
+        return nn.Sequential(
+            nn.Linear(4, 8), nn.Unflatten(1, (4, 2)), type(layer)(layer.p),
+            nn.Flatten(), nn.Linear(8, 3),
+        )  # fmt: skip
+
+    panel = make_panel(with_dropout, epochs=5)
+    train(panel)
+    panel.train_button.click()
+    while panel.is_training:
+        torch.rand(10)
+    wait(panel)
+    one, two = panel.runs.values()
+    assert without_times(one) == without_times(two)
+
+
+def test_dropout_drops_as_many_as_asked():
+    layer = nn.Dropout(0.25)
+    panels._isolate_dropout(nn.Sequential(nn.Linear(1, 1), layer), seed=0)
+    x = torch.ones(200, 500)
+    once, again = layer(x), layer(x)
+    assert (once == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    assert once.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert not torch.equal(once, again)
+    assert torch.equal(layer.eval()(x), x)
+    all_of_it = nn.Dropout(1.0)
+    panels._isolate_dropout(all_of_it, seed=0)
+    assert torch.equal(all_of_it(x), torch.zeros_like(x))
+
+
+def test_channel_dropout_drops_whole_channels():
+    layer = nn.Dropout2d(0.5)
+    panels._isolate_dropout(nn.Sequential(nn.Conv2d(1, 1, 1), layer), seed=0)
+    shares = layer(torch.ones(20, 30, 4, 4)).ne(0).float().mean((2, 3))
+    assert set(shares.unique().tolist()) == {0, 1}
+
+
 def test_making_a_model_leaves_the_shared_random_state_alone(make_panel):
     torch.manual_seed(3)
     expected = torch.rand(1)
@@ -162,13 +204,13 @@ def test_making_a_model_leaves_the_shared_random_state_alone(make_panel):
 def test_train_is_disabled_while_it_trains_and_a_second_click_does_nothing(make_panel):
     panel = make_panel(Slow, epochs=50)
     panel.train_button.click()
-    thread = panel.thread
+    thread, threads = panel.thread, threading.active_count()
     assert panel.train_button.disabled
     assert not panel.stop_button.disabled
     panel.start()
     panel.train_button.click()
     assert panel.thread is thread
-    assert len(panel.runs) <= 1
+    assert threading.active_count() == threads
 
 
 def test_stop_ends_the_run_in_the_middle_of_an_epoch(make_panel):
@@ -185,7 +227,7 @@ def test_stop_ends_the_run_in_the_middle_of_an_epoch(make_panel):
 def test_stopped_run_keeps_its_line_and_train_starts_afresh(make_panel):
     panel = make_panel(Slow, epochs=1000)
     panel.train_button.click()
-    until(lambda: len(panel.runs) == 1)
+    until(lambda: panel.history)
     panel.stop_button.click()
     wait(panel)
     (stopped,) = panel.runs
@@ -201,7 +243,7 @@ def test_stopped_run_keeps_its_line_and_train_starts_afresh(make_panel):
 def test_a_new_panel_stops_the_run_of_the_one_before(make_panel):
     old = make_panel(Slow, epochs=1000)
     old.train_button.click()
-    until(lambda: len(old.runs) == 1)
+    until(lambda: old.history)
     new = make_panel()
     wait(old)
     assert old.status.value.startswith("Stopped")
@@ -212,7 +254,7 @@ def test_a_new_panel_stops_the_run_of_the_one_before(make_panel):
 def test_starting_another_panel_stops_the_first(make_panel):
     one, two = make_panel(Slow, epochs=1000), make_panel(Slow, epochs=1000)
     one.train_button.click()
-    until(lambda: len(one.runs) == 1)
+    until(lambda: one.history)
     two.train_button.click()
     wait(one)
     assert two.is_training
@@ -305,13 +347,16 @@ def test_clear_forgets_what_is_finished(make_panel):
     train(panel)
     panel.epochs.value = 100
     panel.train_button.click()
-    until(lambda: len(panel.runs) == 2)
-    panel.clear_button.click()
-    assert list(panel.runs) == ["2: Adam, lr 0.01, batch 16"]
-    panel.stop_button.click()
-    wait(panel)
+    until(lambda: panel.history)
     panel.clear_button.click()
     assert panel.runs == {}
+    assert panel.is_training
+    panel.stop_button.click()
+    wait(panel)
+    assert list(panel.runs) == ["2: Adam, lr 0.01, batch 16 (ended early)"]
+    panel.clear_button.click()
+    assert panel.runs == {}
+    assert legend_of(panel) == []
 
 
 def test_runs_of_the_notebook_are_there_to_compare_with(make_panel):
@@ -457,6 +502,8 @@ def test_clear_empties_the_square():
     draw(pad, ONE)
     pad.clear_button.click()
     assert pad.strokes == []
+    assert pad.x is None
+    assert pad.status.value == "Draw a digit in the square."
     draw(pad, ONE)
     assert pad.strokes == ONE
 
@@ -465,6 +512,16 @@ def test_test_images_can_be_chosen_by_keyboard():
     pad = make_pad()
     pad.example.value = 3
     assert torch.equal(pad.x, pad.examples[3:4])
+
+
+def test_a_drawing_takes_the_place_of_a_test_image():
+    pad = make_pad()
+    pad.example.value = 2
+    assert pad.strokes == []
+    draw(pad, ONE)
+    assert torch.equal(pad.x, like_mnist(ONE, pad.SIDE, pad.PEN))
+    pad.example.value = 1
+    assert pad.strokes == []
 
 
 def test_model_that_fails_is_told_in_words():
@@ -481,7 +538,10 @@ def test_model_that_fails_is_told_in_words():
 def test_redrawn_digits_look_like_the_originals():
     """Blow real images up to the square, as dots of ink, and bring them back."""
     likenesses = []
-    for image in load_mnist().test.x[:40]:
+    data = load_mnist()
+    if data.name != "MNIST":
+        pytest.skip("the small digits are not centred as MNIST's own are")
+    for image in data.test.x[:40]:
         strokes = [
             [(10 * column + 5, 10 * row + 5)] * 2
             for row, column in (image[0] > 0.5).nonzero().tolist()

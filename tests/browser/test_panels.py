@@ -1,38 +1,14 @@
 """The live panels, in every notebook that has one, as a learner uses them."""
 
-import json
 import re
 
 import pytest
 
+from tools import browser
+
 expect = pytest.importorskip("playwright.sync_api").expect
 
 NOTEBOOKS = ("01_autograd", "02_losses", "03_optimizers", "05_iris", "06_mnist")
-MINUTES = 60_000
-
-
-def set_theme(lab_settings, theme):
-    folder = lab_settings / "@jupyterlab" / "apputils-extension"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
-
-
-def open_and_run(page, name):
-    """Open a notebook, run all its cells, and return it once the last has ended."""
-    page.goto(f"/doc/tree/{name}.ipynb")
-    notebook = page.locator(".jp-NotebookPanel")
-    status = notebook.locator(".jp-Notebook-ExecutionIndicator")
-    notebook.get_by_role("heading", level=1).wait_for()
-    expect(status).to_have_attribute("data-status", "idle")
-    expect(page.get_by_text(re.compile(r"\| Idle"))).to_have_count(1)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    last = notebook.locator(".jp-CodeCell .jp-InputPrompt").last
-    expect(last).to_have_text(re.compile(r"\[\d+\]:"), timeout=5 * MINUTES)
-    expect(status).to_have_attribute("data-status", "idle")
-    errors = notebook.locator("[data-mime-type='application/vnd.jupyter.error']")
-    expect(errors).to_have_count(0)
-    return notebook
 
 
 def changes(image, action):
@@ -44,12 +20,10 @@ def changes(image, action):
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_panels_work(page, lab_settings, screenshots, name, theme):
-    is_light = theme.endswith("Light")
-    if not is_light and name not in ("05_iris", "02_losses"):
-        pytest.skip("one explorer and one training panel are enough in the dark")
-    set_theme(lab_settings, theme)
-    notebook = open_and_run(page, name)
+def test_panels_work(page, lab_home, screenshots, name, theme):
+    themes = "@jupyterlab/apputils-extension/themes"
+    browser.write_settings(lab_home, themes, {"theme": theme})
+    notebook = browser.open_and_run(page, name)
     panels = notebook.locator(".live-panel")
     panels.first.wait_for()
     for number, panel in enumerate(panels.all()):
@@ -66,7 +40,7 @@ def test_panels_work(page, lab_settings, screenshots, name, theme):
             draw_a_one(page, panel, image)
         else:
             use_explorer(panel, image)
-        kind = "light" if is_light else "dark"
+        kind = "light" if theme.endswith("Light") else "dark"
         panel.screenshot(path=screenshots / f"{name}_{number}_{kind}.png")
 
 
