@@ -7,6 +7,7 @@ has moved or training has got further.
 import functools
 import io
 import math
+import textwrap
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
@@ -179,11 +180,12 @@ class Curves:
         if runs:
             plotting.plot_runs(runs, "val_loss", loss).get_legend().remove()
             plotting.plot_runs(runs, "val_accuracy", accuracy).get_legend().remove()
+            labels = [textwrap.fill(name, 32) for name in runs]
             self.figure.legend(
-                handles=accuracy.lines,
+                *(accuracy.lines, labels),
                 loc="upper left",
                 bbox_to_anchor=(0.745, 1),
-                fontsize=min(9, 140 / len(runs)),
+                fontsize=min(9, 140 / sum(1 + label.count("\n") for label in labels)),
             )
         for line, history in zip(list(loss.lines), runs.values(), strict=True):
             style = {"color": line.get_color(), "linestyle": line.get_linestyle()}
@@ -528,7 +530,9 @@ class DrawingPad(Panel):
         self.canvas = Canvas(
             width=self.SIDE,
             height=self.SIDE,
-            layout=widgets.Layout(width=side, height=side, border="1px solid #888"),
+            layout=widgets.Layout(
+                width=side, height=side, border="1px solid #888", margin="0 8px 0 0"
+            ),
         )
         self.example = widgets.IntSlider(
             0, min=0, max=len(examples) - 1, description="test image", **labelled()

@@ -80,7 +80,8 @@ def until(condition, seconds=20):
 
 
 def legend_of(panel):
-    return [t.get_text() for box in panel.picture().legends for t in box.get_texts()]
+    boxes = panel.picture().legends
+    return [" ".join(t.get_text().split()) for box in boxes for t in box.get_texts()]
 
 
 def without_times(history):

@@ -18,11 +18,8 @@ def changes(image, action):
     expect(image).not_to_have_attribute("src", before)
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_panels_work(page, lab_home, screenshots, name, theme):
-    themes = "@jupyterlab/apputils-extension/themes"
-    browser.write_settings(lab_home, themes, {"theme": theme})
+def test_panels_work(page, screenshots, name):
     notebook = browser.open_and_run(page, name)
     panels = notebook.locator(".live-panel")
     panels.first.wait_for()
@@ -40,8 +37,13 @@ def test_panels_work(page, lab_home, screenshots, name, theme):
             draw_a_one(page, panel, image)
         else:
             use_explorer(panel, image)
-        kind = "light" if theme.endswith("Light") else "dark"
-        panel.screenshot(path=screenshots / f"{name}_{number}_{kind}.png")
+        for theme in ("Dark", "Light"):
+            browser.choose(page, "Settings", "Theme", f"JupyterLab {theme}")
+            is_light = str(theme == "Light").lower()
+            expect(page.locator("body")).to_have_attribute(
+                "data-jp-theme-light", is_light
+            )
+            panel.screenshot(path=screenshots / f"{name}_{number}_{theme.lower()}.png")
 
 
 def use_explorer(panel, image):

@@ -2,6 +2,8 @@ import re
 
 import pytest
 
+from tools import browser
+
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
@@ -19,8 +21,7 @@ def test_start_page_opens_runs_and_leads_to_the_first_notebook(page, screenshots
     expect(prompts.last).to_have_text(re.compile(r"\[3\]:"))
     expect(notebook.get_by_text("Everything is ready.")).to_have_count(1)
     expect(notebook.locator(".jp-OutputArea img")).to_have_count(1)
-    errors = notebook.locator("[data-mime-type='application/vnd.jupyter.error']")
-    expect(errors).to_have_count(0)
+    expect(notebook.locator(browser.ERRORS)).to_have_count(0)
     expect(page.locator(".Toastify__toast")).to_have_count(0)
     page.screenshot(path=screenshots / "start_page.png")
 
