@@ -369,7 +369,7 @@ def plot_paths(
     """Draw where each path of (x, y) points went on the contours of `surface`."""
     if ax is None:
         _, ax = plt.subplots()
-    x, y = np.meshgrid(np.linspace(*xlim, 200), np.linspace(*ylim, 200))
+    x, y = np.meshgrid(np.linspace(*xlim, 120), np.linspace(*ylim, 120))
     height = surface(x, y)
     height = np.log10(height - height.min() + 1e-2 * np.ptp(height))
     ax.contourf(x, y, height, levels=12, cmap="viridis", alpha=0.35, antialiased=False)
@@ -382,6 +382,7 @@ def plot_paths(
     if minimum is not None:
         ax.plot(*minimum, "*", color=BLACK, markersize=13, label="minimum")
     ax.set(xlim=xlim, ylim=ylim, xlabel=labels[0], ylabel=labels[1])
+    ax.locator_params(nbins=6)
     ax.grid(False)
     ax.legend(frameon=True, framealpha=0.85)
     return ax

@@ -43,6 +43,7 @@ def test_panels_work(page, screenshots, name):
             expect(page.locator("body")).to_have_attribute(
                 "data-jp-theme-light", is_light
             )
+            expect(page.locator("#jupyterlab-splash")).to_have_count(0)
             panel.screenshot(path=screenshots / f"{name}_{number}_{theme.lower()}.png")
 
 
@@ -81,12 +82,38 @@ def use_training_panel(panel, image):
     expect(stop).to_be_disabled()
 
 
+ONE = [(150 - step, 50 + 10 * step) for step in range(19)]
+
+
 def draw_a_one(page, panel, image):
     canvas = panel.locator("canvas").first
     box = canvas.bounding_box()
-    page.mouse.move(box["x"] + 150, box["y"] + 50)
-    page.mouse.down()
-    for step in range(1, 19):
-        page.mouse.move(box["x"] + 150 - step, box["y"] + 50 + 10 * step)
-    changes(image, page.mouse.up)
+    places = [(box["x"] + x, box["y"] + y) for x, y in ONE]
+    changes(image, lambda: draw_by_finger(page, places))
     expect(panel.get_by_text("The model says 1")).to_have_count(1)
+    changes(image, panel.get_by_role("button", name="Clear").click)
+    expect(panel.get_by_text("Draw a digit")).to_have_count(1)
+    changes(image, lambda: draw_by_mouse(page, places))
+    expect(panel.get_by_text("The model says 1")).to_have_count(1)
+
+
+def draw_by_mouse(page, places):
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+    page.mouse.up()
+
+
+def draw_by_finger(page, places):
+    browser = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        points = [{"x": x, "y": y} for x, y in points]
+        event = {"type": kind, "touchPoints": points}
+        browser.send("Input.dispatchTouchEvent", event)
+
+    touch("touchStart", places[0])
+    for place in places[1:]:
+        touch("touchMove", place)
+    touch("touchEnd")
