@@ -154,12 +154,12 @@ def plot_confusion(
     counts = counts.view(kinds, kinds)
     totals = counts.sum(dim=1, keepdim=True)
     rates = counts / totals.clamp(min=1)
+    places = 1 if totals.max() >= 200 else 0  # 199 of 200 are not 100 %
     ax.imshow(rates.numpy(), cmap="cividis", vmin=0, vmax=1)
     for row in range(kinds):
         for column in range(kinds):
             count, rate = counts[row, column], rates[row, column]
-            almost_all = 0.995 <= rate < 1  # and not 100 %
-            share = f"\n{rate:.{int(almost_all)}%}" if rate >= 0.005 else ""
+            share = f"\n{rate:.{places}%}" if rate >= 0.005 else ""
             text = f"{count}{share}" if totals[row] else "–"
             color = "white" if rate < 0.47 else "black"
             ax.text(column, row, text, ha="center", va="center", color=color)
@@ -224,7 +224,9 @@ def plot_descent_step(
     with torch.no_grad():
         y1, ys = curve(torch.tensor(x1)).item(), curve(xs)
     ax.plot(xs, ys, label="loss")
-    ax.axline((x0, y0), slope=slope, color=ORANGE, ls="--", label=f"slope {slope:.2f}")
+    ax.axline(
+        (x0, y0), slope=slope, color=ORANGE, ls="--", label=f"slope {_text(slope)}"
+    )
     ax.plot(x0, y0, "o", color=BLACK, markersize=8, label="start")
     ax.plot(x1, y1, "*", color=BLACK, markersize=13, label="after one step")
     arrow = {"arrowstyle": "-|>", "linewidth": 2, "color": BLACK}
@@ -249,11 +251,14 @@ def plot_logits(
     gradient[true_class] -= 1
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(true_class))
     names = [chr(ord("A") + i) for i in range(len(logits))]
-    titles = ("logits", "probabilities", f"gradient (loss {loss:.2f})")
+    titles = ("logits", "probabilities", "gradient")
+    axes[0].figure.suptitle(
+        f"true class: {names[true_class]} (hatched), loss {loss:.3f}"
+    )
     for ax, title, values in zip(axes, titles, (logits, p, gradient), strict=True):
         bars = ax.bar(names, values.tolist(), color=PALETTE[: len(names)])
         bars[true_class].set(hatch="//", edgecolor="white")
-        ax.bar_label(bars, fmt="%.2f", padding=2)
+        ax.bar_label(bars, [_text(value) for value in values.tolist()], padding=2)
         ax.axhline(0, color=BLACK, linewidth=0.8)
         ax.margins(y=0.15)
         ax.set(title=title, xlabel="class", yticks=[])
@@ -380,12 +385,16 @@ def plot_paths(
         ax.plot(*points.T, **style, markersize=4, markevery=every, label=name)
         ax.plot(*points[-1], **style, markersize=10, markeredgecolor="w")
     if minimum is not None:
-        ax.plot(*minimum, "*", color=BLACK, markersize=13, label="minimum")
+        ax.plot(*minimum, "*k", markersize=13, label="minimum", zorder=1.9)
     ax.set(xlim=xlim, ylim=ylim, xlabel=labels[0], ylabel=labels[1])
     ax.locator_params(nbins=6)
     ax.grid(False)
     ax.legend(frameon=True, framealpha=0.85)
     return ax
+
+
+def _text(number):
+    return f"{number:.2f}".replace("-", "−")
 
 
 def _line_style(i):

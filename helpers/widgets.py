@@ -35,7 +35,7 @@ OPTIMIZERS = {
     "Adam": torch.optim.Adam,
     "AdamW": torch.optim.AdamW,
 }
-SENTENCE = "A picture of a live panel: open the notebook in JupyterLab to use it."
+SENTENCE = "A picture of a live panel: run this cell in JupyterLab to use it."
 LOOK_EVERY = 0.2  # seconds between two looks at the clock
 DRAWING_SHARE = 0.04  # of a run's time, at most
 DPI = 100
@@ -91,16 +91,13 @@ class Panel:
         self.image.value = to_png(FigureCanvasAgg(self.picture()), draw=True)
 
     def _ipython_display_(self):
-        display({"text/plain": SENTENCE} | self._live_bundle(), raw=True)
+        live = self.box._repr_mimebundle_() | {"text/plain": ""}
+        display(live, raw=True)
         figure = self.picture()
         figure.text(0.5, -0.01, SENTENCE, ha="center", va="top", style="italic")
         stand_in = io.BytesIO()
         figure.savefig(stand_in, format="png", dpi=DPI, bbox_inches="tight")
         display({"text/plain": SENTENCE, "image/png": stand_in.getvalue()}, raw=True)
-
-    def _live_bundle(self):
-        bundle = self.box._repr_mimebundle_()
-        return {kind: data for kind, data in bundle.items() if kind != "text/plain"}
 
 
 def to_png(canvas: FigureCanvasAgg, draw: bool = False) -> bytes:
@@ -201,8 +198,13 @@ class Curves:
                 fontsize=min(9, 140 / sum(1 + label.count("\n") for label in labels)),
             )
         for line, history in zip(list(loss.lines), runs.values(), strict=True):
-            style = {"color": line.get_color(), "linestyle": line.get_linestyle()}
-            loss.plot(*_points(history, "train_loss"), linewidth=0.9, **style)
+            loss.plot(
+                *_points(history, "train_loss"),
+                color=line.get_color(),
+                linestyle=line.get_linestyle(),
+                linewidth=0.9,
+                marker="." if len(history) == 1 else "",
+            )
         last = max([epochs, *(record["epoch"] for record in self.all)])
         for ax in axes:
             ax.set(xlabel="epoch", xlim=(0, 1.02 * last))
@@ -357,10 +359,10 @@ class TrainingPanel(Panel):
         TrainingPanel._training = self
         self._set_training(True)
         self._stopping.clear()
-        self._count += 1
+        self.progress.value = 0
         self.history = []
         self._name = (
-            f"{self._count}: {self.optimizer.value}, "
+            f"{self._count + 1}: {self.optimizer.value}, "
             f"lr {self.learning_rate.value:.2g}, batch {self.batch_size.value}"
         )
         self._epochs = self.epochs.value
@@ -477,10 +479,10 @@ class TrainingPanel(Panel):
     def _end(self, message):
         """Show how a run ended, and which is the best."""
         if self.history:
+            self._count += 1
             early = len(self.history) < self._epochs
             self.runs[self._name + " (ended early)" * early] = self.history
         self._name = None
-        self.progress.value = 0
         self.time_left.value = ""
         self.status.value = " ".join([message, self._best()])
         if TrainingPanel._training is self:
@@ -493,9 +495,10 @@ class TrainingPanel(Panel):
         if not finals:
             return ""
         best = min(finals, key=lambda name: finals[name]["val_loss"])
+        loss, accuracy = (finals[best][f"val_{name}"] for name in ("loss", "accuracy"))
         return (
-            f"Lowest validation loss at the end: {finals[best]['val_loss']:.3f}, with "
-            f"accuracy {finals[best]['val_accuracy']:.1%}, in run {best}."
+            f"Of all runs, “{best}” ends with the lowest validation loss: "
+            f"{loss:.3f} (accuracy {accuracy:.1%})."
         )
 
     def _set_training(self, training):
@@ -528,12 +531,12 @@ class DrawingPad(Panel):
     """Draw a digit with the mouse or a finger, and see what a model makes of it.
 
     `predict` takes images as `load_mnist` gives them and returns logits: a model
-    will do. `examples` are images to choose with the keyboard instead.
+    will do. `examples`, images and labels, can be chosen with the keyboard instead.
     """
 
     SIDE, PEN = 280, 22
 
-    def __init__(self, predict: Callable, examples: torch.Tensor):
+    def __init__(self, predict: Callable, examples: Split):
         self.predict, self.examples = predict, examples
         self.strokes, self._down = [], False
         side = f"{self.SIDE}px"
@@ -545,7 +548,11 @@ class DrawingPad(Panel):
             ),
         )
         self.example = widgets.IntSlider(
-            0, min=0, max=len(examples) - 1, description="test image", **labelled()
+            0,
+            min=0,
+            max=len(examples.x) - 1,
+            description="test image no.",
+            **labelled(),
         )
         self.clear_button = widgets.Button(description="Clear", icon="trash")
         self.status = status_line()
@@ -577,11 +584,12 @@ class DrawingPad(Panel):
     def show_example(self, _=None) -> None:
         """Put the chosen example into the square."""
         self._wipe()
-        x = self.examples[self.example.value]
+        x = self.examples.x[self.example.value]
         size = (self.SIDE, self.SIDE)
         ink = Image.fromarray((255 * (1 - x[0])).byte().cpu().numpy()).resize(size)
         self.canvas.put_image_data(np.asarray(ink.convert("RGB")))
-        self._recognize(x[None])
+        label = self.examples.y[self.example.value].item()
+        self._recognize(x[None], f" Its label is {label}.")
 
     def _wipe(self):
         self.strokes.clear()
@@ -609,8 +617,8 @@ class DrawingPad(Panel):
             self._down = False
             self._recognize(like_mnist(self.strokes, self.SIDE, self.PEN))
 
-    def _recognize(self, x):
-        self.x = x
+    def _recognize(self, x, remark=""):
+        self.x, self.remark = x, remark
         self.status.value = "Draw a digit in the square."
         try:
             self.redraw()
@@ -626,7 +634,9 @@ class DrawingPad(Panel):
             best = logits.argmax().item()
             colours = [plotting.GREY] * best + [plotting.BLUE]
             colours += [plotting.GREY] * (9 - best)
-            self.status.value = f"The model says {best} ({probabilities[best]:.1%})."
+            p = probabilities[best]
+            sure = f"{p:.1%}" if p < 0.9995 else "over 99.9%"
+            self.status.value = f"The model says {best} ({sure}).{self.remark}"
         figure = Figure(figsize=(7, 3.5), dpi=DPI, layout="none")
         image, bars = figure.subplots(1, 2, width_ratios=(1, 1.6))
         figure.subplots_adjust(left=0.01, right=0.99, bottom=0.14, top=0.9, wspace=0.25)

@@ -290,7 +290,7 @@ def test_logits_probabilities_and_gradient_are_drawn():
     assert heights(logits) == [1, 2, 4]
     np.testing.assert_allclose(heights(probabilities), p, rtol=1e-5)
     np.testing.assert_allclose(heights(gradient), p - [0, 1, 0], rtol=1e-5)
-    assert "loss 2.17" in gradient.get_title()
+    assert "loss 2.170" in gradient.figure.get_suptitle()
     assert logits.patches[1].get_hatch()
 
 
