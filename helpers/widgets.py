@@ -41,19 +41,18 @@ DRAWING_SHARE = 0.04  # of a run's time, at most
 DPI = 100
 # Where the panel itself is on the page, the picture that stands in for it is not.
 STYLE = """<style>
-.jp-OutputArea-child:has(.live-panel) ~ .jp-OutputArea-child {display: none}
+.jp-OutputArea-child:has(.live-panel) + .jp-OutputArea-child {display: none}
 .live-panel .widget-inline-hbox {max-width: 100%}
 .live-panel .panel-status {height: auto; white-space: normal; line-height: 1.5}
 .live-panel canvas {touch-action: none}
 </style>"""
 
 
-def labelled(width: int = 420) -> dict:
-    """Return how a control is laid out: its label at the left, and enough room."""
-    return {
-        "style": {"description_width": "9em"},
-        "layout": widgets.Layout(width=f"{width}px", max_width="100%"),
-    }
+# A control with its label at the left, and enough room.
+LABELLED = {
+    "style": {"description_width": "9em"},
+    "layout": {"width": "420px", "max_width": "100%"},
+}
 
 
 def row(*controls: widgets.Widget) -> widgets.HBox:
@@ -72,7 +71,6 @@ class Panel:
     """Controls above a picture; where no widgets live, the picture and a sentence."""
 
     def __init__(self, width: int):
-        _tidy()
         self.image = widgets.Image(
             format="png", layout=widgets.Layout(width=f"{width}px", max_width="100%")
         )
@@ -90,10 +88,16 @@ class Panel:
         """Send a new picture to the page."""
         self.image.value = to_png(FigureCanvasAgg(self.picture()), draw=True)
 
+    def __repr__(self):
+        return SENTENCE
+
     def _ipython_display_(self):
         live = self.box._repr_mimebundle_() | {"text/plain": ""}
         display(live, raw=True)
-        figure = self.picture()
+        try:
+            figure = self.picture()
+        except Exception:  # the live panel says what went wrong
+            return
         figure.text(0.5, -0.01, SENTENCE, ha="center", va="top", style="italic")
         stand_in = io.BytesIO()
         figure.savefig(stand_in, format="png", dpi=DPI, bbox_inches="tight")
@@ -111,10 +115,13 @@ def to_png(canvas: FigureCanvasAgg, draw: bool = False) -> bytes:
 
 
 def _tidy():
-    """Search for garbage now, and not while a slider moves: it takes 0.2 s."""
+    """Search for garbage now, and not while a slider moves: it takes 0.2 s.
+
+    What is found to be in use is left out of later searches, until the next call.
+    """
     gc.unfreeze()
     gc.collect()
-    gc.freeze()  # what is there now is not searched again
+    gc.freeze()
 
 
 class Explorer(Panel):
@@ -131,14 +138,15 @@ class Explorer(Panel):
         **sliders: widgets.Widget,
     ):
         self.draw, self.sliders, self.figsize = draw, sliders, figsize
-        self._places = None
+        self._places = []
         self.status = status_line()
         super().__init__(width=int(80 * figsize[0]))
         for name, slider in sliders.items():
             slider.description = slider.description or name.replace("_", " ")
-            slider.style, slider.layout = labelled().values()
+            slider.style, slider.layout = LABELLED.values()
             slider.observe(self.redraw, "value")
         self.arrange(*sliders.values(), self.status, self.image)
+        _tidy()
         self.redraw()
 
     def picture(self) -> Figure:
@@ -146,8 +154,10 @@ class Explorer(Panel):
         figure = Figure(figsize=self.figsize, dpi=DPI, layout="constrained")
         values = {name: slider.value for name, slider in self.sliders.items()}
         self.draw(figure, **values)
-        # Finding room for all labels takes half the time, so it is done once.
-        if self._places is None:
+        # Finding room for all labels takes half the time, so it is done once, with
+        # room for longer ones.
+        if len(self._places) != len(figure.axes):
+            figure.get_layout_engine().set(w_pad=0.12)
             figure.draw_without_rendering()
             self._places = [ax.get_position() for ax in figure.axes]
         figure.set_layout_engine("none")
@@ -180,8 +190,7 @@ class Curves:
         guess: float,
         growing: str | None = None,
     ):
-        self.history, self.guess = runs.get(growing), guess
-        self.all = [record for history in runs.values() for record in history]
+        self.runs, self.history, self.guess = runs, runs.get(growing), guess
         self.limits = self.wanted_limits()
         self.figure = Figure(figsize=(11, 3.4), dpi=DPI, layout="none")
         loss, accuracy = axes = self.figure.subplots(1, 2)
@@ -190,7 +199,7 @@ class Curves:
         if runs:
             plotting.plot_runs(runs, "val_loss", loss).get_legend().remove()
             plotting.plot_runs(runs, "val_accuracy", accuracy).get_legend().remove()
-            labels = [textwrap.fill(name, 32) for name in runs]
+            labels = [textwrap.fill(str(name), 32) for name in runs]
             self.figure.legend(
                 *(accuracy.lines, labels),
                 loc="upper left",
@@ -205,7 +214,7 @@ class Curves:
                 linewidth=0.9,
                 marker="." if len(history) == 1 else "",
             )
-        last = max([epochs, *(record["epoch"] for record in self.all)])
+        last = max([epochs, *(h[-1]["epoch"] for h in runs.values() if h)])
         for ax in axes:
             ax.set(xlabel="epoch", xlim=(0, 1.02 * last))
         loss.set(ylabel="validation loss (thin: training)", ylim=(0, self.limits[0]))
@@ -231,15 +240,15 @@ class Curves:
 
         A loss beyond twice that of guessing is not worth the room it would take.
         """
-        records = self.all + list(self.history or [])
+        records = [record for history in self.runs.values() for record in history]
         if not records:
             return 1.2 * self.guess, 0.0
         losses = [record["train_loss"] for record in records]
         losses += [record["val_loss"] for record in records]
         highest = max(filter(math.isfinite, losses), default=math.inf)
-        lowest = min(record["val_accuracy"] for record in records)
+        lowest = min([0.98, *(record["val_accuracy"] for record in records)])
         return (
-            min(1.05 * highest, 2 * self.guess),
+            min(1.05 * highest + 0.001, 2 * self.guess),
             max(0.0, lowest - 0.05 * (1 - lowest)),
         )
 
@@ -295,9 +304,11 @@ class TrainingPanel(Panel):
         self.make_model, self.train_split, self.val_split = make_model, train, val
         self.device, self.seed = device, seed
         self.runs = dict(runs or {})
+        for name, history in self.runs.items():
+            _check(name, history)
         self.thread = None
         self._guess = math.log(max(2, len(train.y.unique())))
-        self._count, self._name, self.history = 0, None, []
+        self._name, self.history = None, []
         self._stopping, self._drawing = threading.Event(), threading.Lock()
         if TrainingPanel._training is not None:
             TrainingPanel._training.stop()
@@ -309,19 +320,19 @@ class TrainingPanel(Panel):
     def _make_controls(self, learning_rate, epochs, batch_size, optimizer):
         self.learning_rate = widgets.FloatLogSlider(
             learning_rate, min=-5, max=1, step=0.1, readout_format=".2g",
-            description="learning rate", continuous_update=False, **labelled(),
+            description="learning rate", continuous_update=False, **LABELLED,
         )  # fmt: skip
         self.epochs = widgets.IntSlider(
             epochs, min=1, max=max(100, 25 * epochs),
-            description="epochs", continuous_update=False, **labelled(),
+            description="epochs", continuous_update=False, **LABELLED,
         )  # fmt: skip
         self.optimizer = widgets.Dropdown(
             options=list(OPTIMIZERS), value=optimizer, description="optimizer",
-            **labelled(),
+            **LABELLED,
         )  # fmt: skip
         self.batch_size = widgets.Dropdown(
             options=sorted({8, 16, 32, 64, 128, 256, 512, batch_size}),
-            value=batch_size, description="batch size", **labelled(),
+            value=batch_size, description="batch size", **LABELLED,
         )  # fmt: skip
         self.train_button = widgets.Button(
             description="Train", icon="play", button_style="primary"
@@ -331,9 +342,7 @@ class TrainingPanel(Panel):
         self.train_button.on_click(self.start)
         self.stop_button.on_click(self.stop)
         self.clear_button.on_click(self.clear)
-        self.progress = widgets.FloatProgress(
-            max=1, description="progress", **labelled()
-        )
+        self.progress = widgets.FloatProgress(max=1, description="progress", **LABELLED)
         self.time_left = widgets.Label()
         self.status = status_line("Choose the settings, then press Train.")
         self.arrange(
@@ -354,19 +363,15 @@ class TrainingPanel(Panel):
         """Begin a run with the present settings, unless one is under way."""
         if self.is_training:
             return
-        if TrainingPanel._training not in (None, self):
-            TrainingPanel._training.stop()
-        TrainingPanel._training = self
-        self._set_training(True)
-        self._stopping.clear()
-        self.progress.value = 0
-        self.history = []
-        self._name = (
-            f"{self._count + 1}: {self.optimizer.value}, "
-            f"lr {self.learning_rate.value:.2g}, batch {self.batch_size.value}"
-        )
-        self._epochs = self.epochs.value
+        self.thread, self.history, self._epochs = None, [], self.epochs.value
         try:
+            self._set_training(True)
+            if TrainingPanel._training is not None:
+                TrainingPanel._training.stop()
+            TrainingPanel._training = self
+            self._stopping.clear()
+            self.progress.value = 0
+            self._name = self._make_name()
             self.status.value = f"Training {self._name}"
             arguments = self._make_arguments()
             self.redraw()
@@ -376,7 +381,9 @@ class TrainingPanel(Panel):
             )
             self.thread.start()
         except BaseException as error:
-            self._end(self._explain(error))
+            self.stop(word="Interrupted")
+            if self.thread is None or not self.thread.is_alive():
+                self._end(self._explain(error))
 
     def stop(self, _=None, *, word: str = "Stopped") -> None:
         """Ask the run to end after its present step."""
@@ -386,7 +393,18 @@ class TrainingPanel(Panel):
     def clear(self, _=None) -> None:
         """Forget all runs but the one under way."""
         self.runs.clear()
+        if not self.is_training:
+            self.status.value = ""
         self.redraw()
+
+    def _make_name(self):
+        number = 1
+        while any(str(name).startswith(f"{number}: ") for name in self.runs):
+            number += 1
+        return (
+            f"{number}: {self.optimizer.value}, "
+            f"lr {self.learning_rate.value:.3g}, batch {self.batch_size.value}"
+        )
 
     def _make_arguments(self):
         """Return model, loaders, loss and optimizer, the same for equal settings."""
@@ -404,27 +422,34 @@ class TrainingPanel(Panel):
                 seed=self.seed,
                 device=self.device,
             ),
-            TensorLoader(*self.val_split, batch_size=1000, device=self.device),
+            _Watched(
+                TensorLoader(*self.val_split, batch_size=200, device=self.device),
+                self._pulse,
+            ),
             nn.CrossEntropyLoss(),
             make_optimizer(model.parameters(), lr=self.learning_rate.value),
         )
 
     def _train(self, *arguments):
         """Be the thread: train, show what happens, and leave the buttons usable."""
-        # Two pools of threads, this one's and the cells', would wait for each other.
-        torch.set_num_threads(1)
-        epochs, history = self._epochs, self.history
+        epochs, (_, train_loader, val_loader, *_) = self._epochs, arguments
+        self._steps, self._all_steps = 0, epochs * (len(train_loader) + len(val_loader))
         self._began = self._next_look = perf_counter()
         self._next_drawing, self._drawing_time = math.inf, 0.0
+        # Two pools of threads, this one's and the cells', would wait for each other.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         try:
             for record in train_epochs(*arguments, epochs=epochs, watch=self._watch):
-                history.append(record)
-                if len(history) == 1:
+                self.history.append(record)
+                if len(self.history) == 1:
                     self._next_drawing = perf_counter() + LOOK_EVERY
-                self._look(0)
-            self._end(f"Finished in {perf_counter() - self._began:.1f} s.")
+            self.progress.value = 1
+            message = f"Finished in {perf_counter() - self._began:.1f} s."
         except BaseException as error:
-            self._end(self._explain(error))
+            message = self._explain(error)
+        torch.set_num_threads(threads)  # for threads that begin later
+        self._end(message)
 
     def _explain(self, error):
         """Say in words how a run ended."""
@@ -437,21 +462,19 @@ class TrainingPanel(Panel):
         return f"{type(error).__name__}: {error}"
 
     def _watch(self, steps):
-        """Wrap the steps of an epoch: pass them on, look at the clock, obey Stop."""
-        for done, step in enumerate(steps, start=1):
-            if self._stopping.is_set():
-                raise Stopped
+        """Wrap the steps of an epoch: pass them on, with a look at each."""
+        for step in steps:
+            self._pulse()
             yield step
-            if perf_counter() >= self._next_look:
-                self._look(done / len(steps))
 
-    def _look(self, share):
-        """Show progress, and the curves if that costs little beside the training."""
+    def _pulse(self):
+        """Count a step, obey Stop, and show how far the run is if it is time to."""
+        self._steps += 1
         if self._stopping.is_set():
             raise Stopped
         now = perf_counter()
         if now >= self._next_look:
-            done = (len(self.history) + share) / self._epochs
+            done = self._steps / self._all_steps
             self.progress.value = done
             left = (now - self._began) * (1 - done) / done
             self.time_left.value = f"{left:.0f} s left"
@@ -467,50 +490,58 @@ class TrainingPanel(Panel):
         """
         curves = self._curves
         allowed = DRAWING_SHARE * (now - self._began) - self._drawing_time
-        if curves.limits != curves.wanted_limits() and self._cost <= allowed:
+        rescale = curves.limits != curves.wanted_limits() and self._cost <= allowed
+        if rescale:
             self.redraw()
-        with self._drawing:
-            self.image.value = self._curves.png()
+        else:
+            with self._drawing:
+                self.image.value = curves.png()
         cost = perf_counter() - now
         self._drawing_time += cost
-        due = self._began + (self._drawing_time + cost) / DRAWING_SHARE
+        next_time = self._drawing_time + (0.015 if rescale else cost)
+        due = self._began + next_time / DRAWING_SHARE
         self._next_drawing = max(now + 0.25, due)
 
     def _end(self, message):
         """Show how a run ended, and which is the best."""
-        if self.history:
-            self._count += 1
-            early = len(self.history) < self._epochs
-            self.runs[self._name + " (ended early)" * early] = self.history
-        self._name = None
-        self.time_left.value = ""
-        self.status.value = " ".join([message, self._best()])
-        if TrainingPanel._training is self:
-            TrainingPanel._training = None
-        self._set_training(False)
+        name, self._name = self._name, None
+        try:
+            if name and self.history:
+                early = len(self.history) < self._epochs
+                self.runs[name + " (ended early)" * early] = self.history
+            self.time_left.value = ""
+            self.status.value = " ".join([message, self._best()])
+        finally:
+            if TrainingPanel._training is self:
+                TrainingPanel._training = None
+            self._set_training(False)
         self.redraw()
 
     def _best(self):
-        finals = {name: history[-1] for name, history in self.runs.items() if history}
+        finals = {name: history[-1] for name, history in self.runs.copy().items()}
         if not finals:
             return ""
-        best = min(finals, key=lambda name: finals[name]["val_loss"])
-        loss, accuracy = (finals[best][f"val_{name}"] for name in ("loss", "accuracy"))
+        losses = {name: record["val_loss"] for name, record in finals.items()}
+        best = min(losses, key=lambda name: (math.isnan(losses[name]), losses[name]))
         return (
             f"Of all runs, “{best}” ends with the lowest validation loss: "
-            f"{loss:.3f} (accuracy {accuracy:.1%})."
+            f"{losses[best]:.3f} (accuracy {finals[best]['val_accuracy']:.1%})."
         )
 
     def _set_training(self, training):
-        self.train_button.disabled = training
+        if training:
+            self.train_button.disabled = True
         self.stop_button.disabled = not training
+        if not training:  # last, as the next run may begin at once
+            self.train_button.disabled = False
 
     def redraw(self, _=None) -> None:
         """Send the curves to the page; two threads may ask for it."""
         with self._drawing:
             began = perf_counter()
-            self._curves = self._make_curves()
-            self.image.value = self._curves.png()
+            curves = self._make_curves()
+            self.image.value = curves.png()
+            self._curves = curves if self._name else None
             self._cost = perf_counter() - began
 
     def _make_curves(self):
@@ -552,7 +583,7 @@ class DrawingPad(Panel):
             min=0,
             max=len(examples.x) - 1,
             description="test image no.",
-            **labelled(),
+            **LABELLED,
         )
         self.clear_button = widgets.Button(description="Clear", icon="trash")
         self.status = status_line()
@@ -564,6 +595,7 @@ class DrawingPad(Panel):
             self.canvas.on_mouse_up,
             self.canvas.on_mouse_out,
             self.canvas.on_touch_end,
+            self.canvas.on_touch_cancel,
         ):
             end(self._lift)
         self.clear_button.on_click(self.clear)
@@ -592,6 +624,7 @@ class DrawingPad(Panel):
         self._recognize(x[None], f" Its label is {label}.")
 
     def _wipe(self):
+        self._down = False
         self.strokes.clear()
         self.canvas.fill_style = "white"
         self.canvas.fill_rect(0, 0, self.SIDE, self.SIDE)
@@ -685,6 +718,31 @@ def like_mnist(strokes: Sequence[Sequence], side: int, pen: int) -> torch.Tensor
     return image
 
 
+class _Watched:
+    """A loader that calls a function before it hands over each batch."""
+
+    def __init__(self, loader, call):
+        self.loader, self.call = loader, call
+
+    def __len__(self):
+        return len(self.loader)
+
+    def __iter__(self):
+        for batch in self.loader:
+            self.call()
+            yield batch
+
+
+def _check(name, history):
+    """Refuse a run that cannot be drawn beside the others."""
+    for figure in ("train_loss", "val_loss", "val_accuracy"):
+        if not history or figure not in history[-1]:
+            raise ValueError(
+                f"The run {name!r} has no {figure}: give `runs` histories of fit, with "
+                "a validation loader and the usual metrics."
+            )
+
+
 def _isolate_dropout(model, seed):
     """Let dropout draw from a generator that no other cell uses."""
     kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
@@ -696,7 +754,7 @@ def _isolate_dropout(model, seed):
 
 
 def _dropout(layer, generator, x):
-    if not layer.training or layer.p == 0:
+    if not layer.training:
         return x
     alone = isinstance(layer, nn.Dropout)  # the others drop whole channels
     shape = x.shape if alone else (*x.shape[:2], *[1] * (x.ndim - 2))

@@ -1,12 +1,17 @@
 """The panels, driven by their controls, without a kernel or a browser."""
 
+import contextlib
+import io
 import statistics
 import threading
 import time
+from types import SimpleNamespace
 
 import ipywidgets as widgets
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from helpers import plotting
@@ -225,6 +230,70 @@ def test_stop_ends_the_run_in_the_middle_of_an_epoch(make_panel):
     assert usable(panel)
 
 
+def test_stop_ends_the_run_in_the_middle_of_validation(make_panel):
+    panel = make_panel(Slow, epochs=2)
+    panel.val_split = make_split(100_000)
+    panel.train_button.click()
+    until(lambda: panel._steps > 8 and panel.progress.value > 0)
+    panel.stop_button.click()
+    wait(panel)
+    assert panel.status.value.startswith("Stopped after 0 of 2 epochs.")
+
+
+def test_next_run_may_begin_as_soon_as_train_is_enabled(make_panel):
+    panel = make_panel(epochs=1)
+    for _ in range(10):
+        panel.start()
+        assert not panel.stop_button.disabled
+        until(lambda: not panel.is_training)
+    panel.epochs.value = 100
+    panel.make_model = Slow
+    panel.start()
+    time.sleep(0.05)
+    assert panel.is_training
+    assert not panel.stop_button.disabled
+
+
+def test_interrupt_while_the_run_is_prepared_ends_in_a_line(make_panel, monkeypatch):
+    panel = make_panel()
+    train(panel)
+    for name in ("_make_name", "_make_arguments", "redraw"):
+        monkeypatch.setattr(panel, name, raise_interrupt)
+        with contextlib.suppress(KeyboardInterrupt):  # redraw fails at the end, too
+            panel.start()
+        monkeypatch.undo()
+        assert panel.status.value.startswith("Interrupted after 0 of 3 epochs.")
+        assert usable(panel)
+        assert len(panel.runs) == 1
+    train(panel)
+    assert panel.status.value.startswith("Finished")
+
+
+def raise_interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_interrupted_cell_ends_the_run(make_panel):
+    panel = make_panel(Slow, epochs=1000)
+    panel.train_button.click()
+    until(lambda: panel.history)
+    panels._after_cell(SimpleNamespace(error_in_exec=ValueError()))
+    time.sleep(0.05)
+    assert panel.is_training
+    panels._after_cell(SimpleNamespace(error_in_exec=KeyboardInterrupt()))
+    wait(panel)
+    assert panel.status.value.startswith("Interrupted after")
+    assert usable(panel)
+
+
+def test_run_ends_usable_even_if_its_end_fails(make_panel, monkeypatch):
+    panel = make_panel()
+    monkeypatch.setattr(panel, "_best", lambda: 1 / 0)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    train(panel)
+    assert usable(panel)
+
+
 def test_stopped_run_keeps_its_line_and_train_starts_afresh(make_panel):
     panel = make_panel(Slow, epochs=1000)
     panel.train_button.click()
@@ -266,9 +335,58 @@ def test_threads_of_other_cells_are_left_alone(make_panel):
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     train(make_panel())
-    found = torch.get_num_threads()
+    found = [torch.get_num_threads()]
+    new = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    new.start()
+    new.join()
     torch.set_num_threads(before)
-    assert found == 3
+    assert found == [3, 3]
+
+
+def test_curves_and_progress_grow_while_it_trains(make_panel):
+    panel = make_panel(lambda: Slow(0.02), epochs=1000)
+    pictures, progress = [], []
+    panel.image.observe(lambda change: pictures.append(change["new"]), "value")
+    panel.progress.observe(lambda change: progress.append(change["new"]), "value")
+    panel.train_button.click()
+    until(lambda: len(pictures) >= 3)  # the empty frame, and two with points
+    assert panel.is_training
+    assert len(panel.history) >= 1
+    assert panel.time_left.value.endswith("s left")
+    panel.stop_button.click()
+    wait(panel)
+    assert progress == sorted(progress)
+    assert len(set(map(bytes, pictures))) == len(pictures)
+
+
+def test_progress_ends_full(make_panel):
+    panel = make_panel()
+    train(panel)
+    assert panel.progress.value == 1
+
+
+def test_a_growing_curve_looks_as_it_will_in_the_end():
+    records = [
+        {
+            "epoch": e,
+            "train_loss": 1 / e,
+            "val_loss": 1.1 / e,
+            "val_accuracy": 1 - 1 / e,
+        }
+        for e in range(1, 21)
+    ]
+    settings = {"epochs": 20, "guess": 1.0}
+    history = records[:1]
+    growing = panels.Curves({"a": history}, growing="a", **settings)
+    history.extend(records[1:])
+    whole = panels.Curves({"a": records}, **settings)
+    assert growing.limits == whole.wanted_limits()
+    with_one, with_all = pixels(growing.png()), pixels(whole.png())
+    assert np.abs(with_one - with_all).mean() < 0.5
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("L"), dtype=float)
 
 
 def test_other_code_runs_while_it_trains(make_panel):
@@ -357,6 +475,7 @@ def test_clear_forgets_what_is_finished(make_panel):
     assert list(panel.runs) == ["2: Adam, lr 0.01, batch 16 (ended early)"]
     panel.clear_button.click()
     assert panel.runs == {}
+    assert panel.status.value == ""
     assert legend_of(panel) == []
 
 
@@ -366,6 +485,46 @@ def test_runs_of_the_notebook_are_there_to_compare_with(make_panel):
     panel = make_panel(runs={"lr 0.01": history})
     train(panel)
     assert list(panel.runs) == ["lr 0.01", "1: Adam, lr 0.01, batch 16"]
+
+
+def record(**figures):
+    return {
+        "epoch": 1,
+        "train_loss": 1.0,
+        "val_loss": 1.0,
+        "val_accuracy": 0.5,
+    } | figures
+
+
+def test_run_that_cannot_be_drawn_is_refused(make_panel):
+    without = record()
+    del without["val_accuracy"]
+    with pytest.raises(ValueError, match="'a' has no val_accuracy"):
+        make_panel(runs={"a": [without]})
+    with pytest.raises(ValueError, match="'a' has no train_loss"):
+        make_panel(runs={"a": []})
+
+
+def test_perfect_and_diverged_runs_are_drawn(make_panel):
+    runs = {
+        0.1: [record(train_loss=0.0, val_loss=0.0, val_accuracy=1.0)],
+        "diverged": [record(train_loss=1e30, val_loss=float("nan"))],
+    }
+    panel = make_panel(runs={0.1: runs[0.1]})
+    assert panel.picture().axes[1].get_ylim()[0] < 1
+    panel = make_panel(runs=dict(reversed(runs.items())))
+    train(panel)
+    assert "“0.1” ends with the lowest" in panel.status.value
+
+
+def test_new_runs_do_not_take_the_names_of_given_ones(make_panel):
+    train(first := make_panel())
+    second = make_panel(runs=first.runs)
+    train(second)
+    assert list(second.runs) == [
+        "1: Adam, lr 0.01, batch 16",
+        "2: Adam, lr 0.01, batch 16",
+    ]
 
 
 def test_every_control_has_a_label(make_panel):
@@ -399,6 +558,14 @@ def test_a_picture_and_a_sentence_stand_in_where_no_widgets_live(
     assert live["text/plain"] == ""
     assert stand_in["image/png"].startswith(PNG)
     assert "run this cell in JupyterLab" in stand_in["text/plain"]
+    assert repr(make_panel()) == stand_in["text/plain"]
+
+
+def test_panel_that_cannot_draw_says_so_and_has_no_stand_in(monkeypatch):
+    pad = make_pad(lambda x: 1 / 0)
+    (live,) = displayed(pad, monkeypatch)
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert pad.status.value == "ZeroDivisionError: division by zero"
 
 
 def test_explorer_draws_anew_when_a_slider_moves():
@@ -417,6 +584,15 @@ def test_explorer_draws_anew_when_a_slider_moves():
     explorer.sliders["start"].value = 2.0
     assert seen == [(1.0, 0.1), (2.0, 0.1)]
     assert bytes(explorer.image.value) != before
+
+
+def test_explorer_may_draw_another_number_of_axes():
+    explorer = Explorer(
+        lambda figure, n: figure.subplots(1, n), n=widgets.IntSlider(1, min=1, max=3)
+    )
+    explorer.sliders["n"].value = 3
+    assert explorer.status.value == ""
+    assert len(explorer.picture().axes) == 3
 
 
 def test_error_while_drawing_is_told_in_words():
@@ -513,6 +689,15 @@ def test_test_images_can_be_chosen_by_keyboard():
     pad = make_pad()
     pad.example.value = 3
     assert torch.equal(pad.x, pad.examples.x[3:4])
+
+
+def test_clear_while_the_pen_is_down_ends_the_stroke():
+    pad = make_pad()
+    pad._begin(5, 5)
+    pad.clear_button.click()
+    pad._go_on(6, 6)
+    pad._lift()
+    assert pad.strokes == []
 
 
 def test_a_drawing_takes_the_place_of_a_test_image():

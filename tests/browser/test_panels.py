@@ -66,7 +66,8 @@ def use_training_panel(panel, image):
     epochs = panel.get_by_role("slider").nth(1)
     epochs.focus()
     epochs.press("End")  # the most epochs: long enough to be stopped
-    changes(image, lambda: train.press("Enter"))
+    changes(image, lambda: train.press("Enter"))  # to an empty frame
+    changes(image, lambda: None)  # to curves
     expect(stop).to_be_enabled()
     expect(train).to_be_disabled()
     stop.press("Enter")

@@ -29,7 +29,8 @@ def make_broken_model():
 CELLS = {
     "imports": IMPORTS.strip(),
     "panel": "TrainingPanel(make_model, iris.train, iris.val)",
-    "broken": "TrainingPanel(make_broken_model, iris.train, iris.val)",
+    "broken": "display(TrainingPanel(make_broken_model, iris.train, iris.val))\n"
+    'print("below the panel")',
     "count": 'print(sum(t.name == "training panel" for t in threading.enumerate()))',
     "wait": 'print("waiting", seconds)\ntime.sleep(seconds)\nseconds = 1000',
 }
@@ -168,3 +169,9 @@ def test_long_message_is_wrapped_and_not_cut(notebook):
         "e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight + 1"
     )
     assert fits
+
+
+def test_panel_hides_its_stand_in_and_nothing_else(notebook):
+    cell = notebook.locator(".jp-CodeCell").nth(list(CELLS).index("broken"))
+    expect(cell.get_by_text("below the panel").last).to_be_visible()
+    expect(cell.locator(".jp-RenderedImage:visible")).to_have_count(0)
