@@ -42,6 +42,7 @@ bench: install .venv/bench.txt
 	@$(VENV) benchmarks/loop.py
 	@$(VENV) benchmarks/data.py
 	@$(VENV) benchmarks/recipe.py
+	@$(VENV) -m benchmarks.panels
 	@$(VENV) benchmarks/peers.py
 
 # The libraries that the loop is measured beside; only `make bench` needs them.

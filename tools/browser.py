@@ -141,10 +141,12 @@ def open_and_run(page, name):
     wait_until_idle(notebook)
     expect(page.get_by_text(re.compile(r"\| Idle"))).to_have_count(1)
     choose(page, "Run", "Run All Cells")
-    last = notebook.locator(".jp-CodeCell .jp-InputPrompt").last
-    expect(last).to_have_text(re.compile(r"\[\d+\]:"), timeout=5 * MINUTES)
+    prompt = notebook.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
+    errors = notebook.locator(ERRORS)
+    ended = prompt.filter(has_text=re.compile(r"\[\d+\]")).or_(errors).first
+    expect(ended).to_be_attached(timeout=5 * MINUTES)
     wait_until_idle(notebook)
-    expect(notebook.locator(ERRORS)).to_have_count(0)
+    assert not errors.count(), errors.all_inner_texts()
     return notebook
 
 
