@@ -709,6 +709,7 @@ def test_test_images_can_be_chosen_by_keyboard():
     pad = make_pad()
     pad.example.value = 3
     assert torch.equal(pad.x, pad.examples.x[3:4])
+    assert pad.status.value.endswith("Its label is 3.")
 
 
 def test_clear_while_the_pen_is_down_ends_the_stroke():
