@@ -162,8 +162,8 @@ def test_another_setting_gives_another_curve(make_panel, control, value):
     assert one[-1]["train_loss"] != two[-1]["train_loss"]
 
 
-def test_equal_settings_give_equal_curves_whatever_else_draws(make_panel):
-    panel = make_panel(epochs=6)
+def expect_equal_curves(panel):
+    """Train twice, while others draw from the shared random state."""
     train(panel)
     torch.rand(10)
     panel.train_button.click()
@@ -172,6 +172,11 @@ def test_equal_settings_give_equal_curves_whatever_else_draws(make_panel):
     wait(panel)
     one, two = panel.runs.values()
     assert without_times(one) == without_times(two)
+
+
+def test_equal_settings_give_equal_curves_whatever_else_draws(make_panel):
+    panel = make_panel(epochs=6)
+    expect_equal_curves(panel)
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.4), nn.Dropout1d(0.4)])
@@ -183,13 +188,7 @@ def test_dropout_draws_alike_whatever_else_draws(make_panel, layer):
         )  # fmt: skip
 
     panel = make_panel(with_dropout, epochs=5)
-    train(panel)
-    panel.train_button.click()
-    while panel.is_training:
-        torch.rand(10)
-    wait(panel)
-    one, two = panel.runs.values()
-    assert without_times(one) == without_times(two)
+    expect_equal_curves(panel)
 
 
 def test_dropout_drops_as_many_as_asked():
