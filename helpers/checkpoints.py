@@ -3,26 +3,26 @@
 import contextlib
 import copy
 import glob
+import io
 import os
 import pickle
 import random
-import re
-import uuid
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
-FORMAT = 1
-KEYS = {"format", "epoch", "history", "kinds", "states", "random"}
+FORMAT = 2
 
 
 class CheckpointError(Exception):
     """What is wrong with a checkpoint, in a sentence."""
 
 
-def save_checkpoint(path, history, *, model, optimizer, train_loader, **others) -> None:
+def save_checkpoint(
+    path: str | Path, history: list[dict], *, model, optimizer, train_loader, **others
+) -> None:
     """Save a run between two epochs, with all that `load_checkpoint` needs to go on.
 
     `others` names what else has a state: `scheduler=…`, `stopper=…`, a generator of
@@ -33,25 +33,20 @@ def save_checkpoint(path, history, *, model, optimizer, train_loader, **others) 
     `torch.load(path, weights_only=True)["states"]["model"]`.
     """
     parts = _parts(model, optimizer, train_loader, others)
-    history = [_plain(record) for record in history]
-    content = {
-        "format": FORMAT,
-        "epoch": history[-1].get("epoch", len(history)) if history else 0,
-        "history": history,
-        "kinds": {name: _kind(part) for name, part in parts.items()},
-        "states": {name: _state(name, part) for name, part in parts.items()},
-        "random": _random_states(model),
-    }
-    try:
-        _replace(Path(path).resolve(), content)
-    except Exception as error:
-        raise CheckpointError(
-            f"The run could not be saved as {path}: {_why_not_saved(error, parts)}. A "
-            "checkpoint that was there before still is."
-        ) from error
+    with _one_sentence(f"{path} was not saved (a file that was there still is)"):
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ValueError("it is a folder, a device or a pipe")
+        content = {"format": FORMAT, "history": list(history), "kinds": _kinds(parts)}
+        file = io.BytesIO()
+        torch.save(content | _states(parts), file)
+        file.seek(0)  # what cannot be loaded again must not take the file's place
+        torch.load(file, map_location="cpu", weights_only=True)
+        _replace(Path(path).resolve(), file.getbuffer())
 
 
-def load_checkpoint(path, *, model, optimizer, train_loader, **others) -> list[dict]:
+def load_checkpoint(
+    path: str | Path, *, model, optimizer, train_loader, **others
+) -> list[dict]:
     """Give every part the state in which it was saved; return the history so far.
 
     Pass the same parts as to `save_checkpoint`, newly made, and go on with
@@ -60,30 +55,33 @@ def load_checkpoint(path, *, model, optimizer, train_loader, **others) -> list[d
     the same versions and number of threads.
     """
     parts = _parts(model, optimizer, train_loader, others)
-    saved = _read(path)
-    _require_same_parts(path, saved["kinds"], parts)
-    before = {name: copy.deepcopy(_state(name, part)) for name, part in parts.items()}
-    random_before = _random_states(model)
-    try:
-        for name, part in parts.items():
-            state = saved["states"][name]
-            _restore(part, state)
-            if name in ("model", "optimizer"):
-                _require_same_form(part.state_dict(), state, name)
-        name = "random state"
-        _restore_random_states(saved["random"])
-    except BaseException as error:
-        for done, part in parts.items():
-            with contextlib.suppress(Exception):
-                _restore(part, before[done])
-        _restore_random_states(random_before)
-        if not isinstance(error, Exception):
+    with _one_sentence(f"{path} was not loaded"):
+        saved = _read(path)
+        _compare({"format": FORMAT}, {"format": saved.get("format")})
+        _compare(_kinds(parts), saved["kinds"])
+        history = list(saved["history"])
+        before = copy.deepcopy(_states(parts))
+        try:
+            _restore(parts, saved)
+        except BaseException:
+            _restore(parts, before)
             raise
-        raise CheckpointError(
-            f"{path} does not fit the {name} here, and nothing was loaded: "
-            f"{_in_a_line(error)}."
-        ) from error
-    return saved["history"]
+    return history
+
+
+@contextlib.contextmanager
+def _one_sentence(beginning):
+    """Turn any error into one that gives its reason in a line."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300].rstrip(".") or repr(error)
+        if isinstance(error, pickle.UnpicklingError):  # it says how to run all the same
+            found = str(error).partition("GLOBAL ")[2].split() or ["an unknown object"]
+            reason = f"it holds {found[0]}, not just tensors, text and plain numbers"
+        raise CheckpointError(f"{beginning}: {reason}.") from error
 
 
 def _parts(model, optimizer, train_loader, others):
@@ -92,227 +90,125 @@ def _parts(model, optimizer, train_loader, others):
     return {k: part for k, part in (parts | others).items() if part is not None}
 
 
-def _plain(record):
-    """Return a record with Python's own numbers in place of any others."""
-    plain = {}
-    for name, value in record.items():
-        with contextlib.suppress(AttributeError, RuntimeError, ValueError):
-            value = value.item()
-        if not isinstance(value, int | float):
-            raise CheckpointError(
-                f"The run was not saved: its history has a {type(value).__name__} as "
-                f"{name} of epoch {record.get('epoch')}, and keeps numbers alone."
-            )
-        plain[name] = value
-    return plain
+def _kinds(parts):
+    """Describe in words what must be the same before any state is loaded."""
+    models = [p for p in parts.values() if isinstance(p, torch.nn.Module)]
+    names = {id(p): name for model in models for name, p in model.named_parameters()}
+    kinds = {}
+    for name, part in parts.items():
+        # The weights of a model are compared when they are loaded.
+        kinds[name] = "a model" if part in models else type(part).__qualname__
+        kinds[f"the number of generators in {name}"] = len(_generators(part))
+        for i, group in enumerate(getattr(part, "param_groups", [])):
+            for j, p in enumerate(group["params"]):
+                weight = f"{names.get(id(p), 'not of a model')} {tuple(p.shape)}"
+                kinds[f"weight {j} in group {i} of {name}"] = weight
+    return kinds
 
 
-def _kind(part):
-    """Name a part's class, but for models: their weights are compared by name."""
-    return "model" if isinstance(part, torch.nn.Module) else type(part).__qualname__
+def _compare(here, saved):
+    """Refuse to load where two descriptions differ."""
+    for key in here | saved:
+        mine, its = here.get(key, "missing"), saved.get(key, "missing")
+        if mine != its:
+            raise ValueError(f"{key} is {mine} here, and {its} in the file")
 
 
-def _state(name, part):
-    """Return the state of a part, or of the generators that a loader draws from."""
-    if isinstance(part, torch.Generator):
-        return part.get_state()
-    if hasattr(part, "state_dict"):
-        return part.state_dict()
-    if not hasattr(part, "generator"):
-        raise CheckpointError(
-            f"{name} is a {type(part).__name__}, which has neither state_dict() nor a "
-            f"generator to save. If it is the same in every epoch, pass {name}=None."
-        )
-    if getattr(part, "persistent_workers", False):
-        raise CheckpointError(
-            f"{name} keeps its workers from epoch to epoch, and with them a state that "
-            "cannot be saved: make it without persistent_workers."
-        )
-    return [generator.get_state() for generator in _generators(part)]
+def _forms(state, name):
+    """Describe the tensors in a state by type of numbers, shape and memory layout."""
+    if isinstance(state, torch.Tensor):
+        yield name, f"{state.dtype}, shape {(*state.shape,)}, strides {state.stride()}"
+    for key, value in state.items() if isinstance(state, dict) else ():
+        yield from _forms(value, f"{name} {key}")
 
 
-def _generators(loader):
-    """List the generators of a loader and of the samplers that it may have."""
-    batches = getattr(loader, "batch_sampler", None)
-    samplers = (getattr(loader, "sampler", None), batches)
-    places = (loader, *samplers, getattr(batches, "sampler", None))
-    found = [getattr(place, "generator", None) for place in places]
-    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
-
-
-def _restore(part, state):
-    if isinstance(part, torch.Generator):
-        part.set_state(state)
-    elif hasattr(part, "state_dict"):
-        part.load_state_dict(state)
-    else:
-        generators = _generators(part)
-        if len(generators) != len(state):
-            raise ValueError(
-                f"it had {len(state)} random generators of its own, and this one has "
-                f"{len(generators)}"
-            )
-        for generator, its_state in zip(generators, state, strict=True):
-            generator.set_state(its_state)
-
-
-def _require_same_form(found, saved, where):
-    """Refuse tensors that torch would take over in another type or memory layout."""
-    if isinstance(saved, dict):
-        for key in saved:
-            _require_same_form(found[key], saved[key], f"{where}, {key}")
-    elif isinstance(saved, torch.Tensor) and isinstance(found, torch.Tensor):
-        forms = [(tuple(t.shape), t.dtype, t.stride()) for t in (found, saved)]
-        if forms[0] != forms[1]:
-            names = [f"shape {s}, {dtype}, strides {st}" for s, dtype, st in forms]
-            raise ValueError(f"{where} has {names[0]} here and {names[1]} there")
-
-
-def _random_states(model):
-    """Return the states of the generators that all code shares."""
+def _states(parts):
+    """Return the states of all parts, and of the generators that all code shares."""
     algorithm, words, *rest = np.random.get_state()  # noqa: NPY002
     return {
-        "python": random.getstate(),
-        "numpy": (algorithm, words.tolist(), *rest),
-        "torch": torch.get_rng_state(),
-        "devices": {
-            str(device): torch.get_device_module(device).get_rng_state(*which)
-            for device, which in _accelerators(p.device for p in model.parameters())
+        "states": {name: _state(name, part) for name, part in parts.items()},
+        "random": {
+            "python": random.getstate(),
+            "numpy": (algorithm, words.tolist(), *rest),
+            "torch": torch.get_rng_state(),
+            "devices": {d: m.get_rng_state(*which) for d, m, which in _devices(parts)},
         },
     }
 
 
-def _restore_random_states(states):
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])  # noqa: NPY002
-    torch.set_rng_state(states["torch"])
-    for device, which in _accelerators(map(torch.device, states["devices"])):
-        with contextlib.suppress(AttributeError, RuntimeError):  # not on this machine
-            state = states["devices"][str(device)]
-            torch.get_device_module(device).set_rng_state(state, *which)
+def _state(name, part):
+    """Return the state of a part, or of the generators that a loader draws from."""
+    if hasattr(part, "state_dict"):
+        return part.state_dict()
+    if getattr(part, "persistent_workers", False):
+        raise ValueError(f"{name} has persistent_workers, whose state can't be saved")
+    if not hasattr(part, "generator") and not isinstance(part, torch.Generator):
+        raise ValueError(f"{name} has no state: if it needs none, pass {name}=None")
+    return [generator.get_state() for generator in _generators(part)]
 
 
-def _accelerators(devices):
-    """List devices but the processor, each with what its module names it by."""
-    others = {str(d): d for d in devices if d.type != "cpu"}.values()
-    return [(d, () if d.type == "mps" else (d,)) for d in others]
+def _generators(part):
+    """List a part that is a generator, or those of a loader and its samplers."""
+    batches = getattr(part, "batch_sampler", None)
+    places = [part, batches, *(getattr(p, "sampler", None) for p in (part, batches))]
+    found = [getattr(place, "generator", place) for place in places]
+    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
 
-def _replace(path, content):
-    """Write a file beside `path`, see that it can be read, and put it in its place.
+def _restore(parts, saved):
+    for name, part in parts.items():
+        state = saved["states"][name]
+        if hasattr(part, "state_dict"):
+            part.load_state_dict(state)
+            # Torch takes another type of numbers or memory layout over in silence.
+            _compare(dict(_forms(part.state_dict(), name)), dict(_forms(state, name)))
+        else:
+            for generator, its_state in zip(_generators(part), state, strict=True):
+                generator.set_state(its_state)
+    shared = saved["random"]  # last, as a part that is loaded might draw numbers
+    if not 0 <= shared["numpy"][2] <= len(shared["numpy"][1]) == 624:
+        raise ValueError("its random state of NumPy would be read beyond its end")
+    np.random.set_state(shared["numpy"])  # noqa: NPY002
+    random.setstate(shared["python"])
+    torch.set_rng_state(shared["torch"])
+    for device, module, which in _devices(parts):
+        if device in shared["devices"]:
+            module.set_rng_state(shared["devices"][device], *which)
+
+
+def _devices(parts):
+    """Yield the model's devices but the processor, with what holds their states."""
+    for d in {p.device for p in parts["model"].parameters()}:
+        if d.type != "cpu":
+            yield str(d), torch.get_device_module(d), () if d.type == "mps" else (d,)
+
+
+def _replace(path, data):
+    """Write a file beside `path`, and put it in its place when it is on the disk.
 
     Only one process can save to a path at a time: it removes what a killed one
     left, and with it the file of another that is still writing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+        leftover.unlink(missing_ok=True)
+    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
         with open(part, "xb") as file:
-            torch.save(content, file)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        _read(part)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name should outlive a power cut as well
-        with contextlib.suppress(OSError):
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
 
 def _read(path):
-    """Read a checkpoint, whole and of this format, without running code from it."""
-    try:
-        with open(path, "rb") as file:
-            if not _is_whole(file):
-                raise CheckpointError(
-                    f"{path} is cut short, damaged or not a checkpoint at all."
-                )
+    """Read a file that is whole and undamaged, without running code from it."""
+    if not os.path.isfile(path):
+        raise ValueError("there is no such file, or it is a folder, a device or a pipe")
+    with open(path, "rb") as file:
+        if zipfile.is_zipfile(file) and zipfile.ZipFile(file).testzip() is None:
             file.seek(0)
-            saved = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"There is no checkpoint at {path}.") from error
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {_in_a_line(error)}.") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} was not loaded, as it could run code: it holds {_foreign(error)}, "
-            "and a checkpoint nothing but tensors, numbers and text."
-        ) from error
-    except (MemoryError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} could not be loaded: {_in_a_line(error)}."
-        ) from error
-    found = saved.get("format") if isinstance(saved, dict) else None
-    if type(found) is not int or found != FORMAT or saved.keys() != KEYS:
-        found = found if isinstance(found, int | str) else "not given"
-        raise CheckpointError(
-            f"{path} is no checkpoint of format {FORMAT}, the one that this version "
-            f"reads: its format is {found}."
-        )
-    return saved
-
-
-def _is_whole(file):
-    """Check the sum of every part of the archive that torch writes."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return archive.testzip() is None
-    except MemoryError:
-        raise
-    except Exception:
-        return False
-
-
-def _require_same_parts(path, kinds, parts):
-    """Refuse to load when something would be left out, or be another thing."""
-    given = {name: _kind(part) for name, part in parts.items()}
-    if missing := kinds.keys() - given:
-        raise CheckpointError(
-            f"{path} also holds the state of {', '.join(sorted(missing))}: pass that "
-            "too, or the run would not go on as it was."
-        )
-    for name, kind in given.items():
-        if kinds.get(name) != kind:
-            had = f"its {name} is a {kinds[name]}" if name in kinds else "it has none"
-            raise CheckpointError(
-                f"{path} does not fit: {name} is a {kind} here, and {had}."
-            )
-
-
-def _why_not_saved(error, parts):
-    """Say in words why a file could not be written or not be read again."""
-    # When a write fails, torch raises an error of its own about the system's.
-    of_system = [e for e in (error, error.__context__) if isinstance(e, OSError)]
-    if of_system:
-        return _in_a_line(of_system[0])
-    unreadable = isinstance(error.__cause__, pickle.UnpicklingError)
-    if unreadable or isinstance(error, pickle.PickleError | AttributeError | TypeError):
-        return (
-            f"one of {', '.join(parts)} has {_foreign(error.__cause__ or error)} in "
-            "its state, and a checkpoint holds nothing but tensors, text and Python's "
-            "own numbers"
-        )
-    return _in_a_line(error)
-
-
-def _foreign(error):
-    """Name what torch refused to pickle or to unpickle."""
-    found = re.search(r"GLOBAL (\S+)", str(error))
-    return found[1] if found else f"something else ({_in_a_line(error)})"
-
-
-def _in_a_line(error):
-    """Return the telling line of an error's message."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    lines = [line.strip().rstrip(".") for line in str(error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith("Error(s) in")]
-    return telling[0] if telling else type(error).__name__
+            return torch.load(file, map_location="cpu", weights_only=True)
+    raise CheckpointError(f"{path} is cut short, damaged or not a checkpoint at all.")
