@@ -1,6 +1,26 @@
 """Settings for every test and for the notebooks that pytest executes."""
 
+import functools
 import os
 
+from nbval.plugin import IPyNbCell
+
+from tools.outputs import Approximate, tolerance_of, without_progress_bars
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models are faster on one thread
-os.environ.setdefault("HELPERS_OFFLINE", "1")  # no test depends on a download
+# Threads that wait for each other leave the core to the tests that run beside them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def pytest_collection_modifyitems(items):
+    """Compare of each cell what counts, and within its tolerance if it has one."""
+    for cell in items:
+        if isinstance(cell, IPyNbCell):
+            cell.compare_outputs = functools.partial(_compare, cell.compare_outputs)
+            tolerance = tolerance_of(cell.cell.metadata.get("tags", []))
+            if tolerance is not None:
+                cell.sanitize = functools.partial(Approximate, tolerance=tolerance)
+
+
+def _compare(compare_outputs, found, stored, **options):
+    return compare_outputs(without_progress_bars(found), stored, **options)
