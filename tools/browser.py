@@ -100,13 +100,13 @@ def write_settings(home, name, values):
 
 def _copy_without_outputs(source, target):
     """Copy notebooks as they are before they were run, so that a run can be seen."""
-    target.mkdir()
-    for path in source.glob("*.ipynb"):
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"))
+    for path in target.glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        nbformat.write(notebook, target / path.name)
+        nbformat.write(notebook, path)
 
 
 def _wait_for(url, server, log):
@@ -123,16 +123,16 @@ def _wait_for(url, server, log):
 
 
 def new_page(browser, address, token, **options):
-    """Return a new page on the address that JupyterLab opens first."""
+    """Return a new page that is logged in, and empty."""
     size = {"width": 1280, "height": 900}
     page = browser.new_context(base_url=address, viewport=size, **options).new_page()
     page.set_default_timeout(MINUTES)
-    page.goto(f"/?token={token}")
+    page.request.get(f"/api/status?token={token}")  # brings the cookie
     return page
 
 
-def open_and_run(page, name):
-    """Open a notebook, run all its cells, and return it once the last has ended."""
+def open_notebook(page, name):
+    """Open a notebook, and return it once its kernel is ready."""
     from playwright.sync_api import expect
 
     page.goto(f"/doc/tree/{name}.ipynb")
@@ -140,6 +140,14 @@ def open_and_run(page, name):
     notebook.get_by_role("heading", level=1).wait_for()
     wait_until_idle(notebook)
     expect(page.get_by_text(re.compile(r"\| Idle"))).to_have_count(1)
+    return notebook
+
+
+def open_and_run(page, name):
+    """Open a notebook, run all its cells, and return it once the last has ended."""
+    from playwright.sync_api import expect
+
+    notebook = open_notebook(page, name)
     choose(page, "Run", "Run All Cells")
     prompt = notebook.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
     errors = notebook.locator(ERRORS)

@@ -38,17 +38,9 @@ def lab(lab_home):
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def screenshots():
     """Return the folder for screenshots, which git ignores."""
     folder = ROOT / "screenshots"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@pytest.fixture
-def page(chromium, lab):
-    """Return a new browser page, at the address that JupyterLab opens first."""
-    page = browser.new_page(chromium, *lab)
-    yield page
-    page.context.close()
