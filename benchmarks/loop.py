@@ -1,117 +1,82 @@
-"""What fit costs over the same loop written by hand.
+"""What fit costs over the same loop written by hand."""
 
-Both train the 784-128-10 network at batch 32 on random images, in turn and in
-one process, on equal models and equal data. Only ratios are meant to be
-compared between machines.
-"""
-
-import argparse
-import platform
 import statistics
-import time
+from functools import partial
 
 import torch
-from torch import nn
 
-from helpers.data import TensorLoader
+from benchmarks import common
+from helpers.data import Split, TensorLoader, load_mnist
 from helpers.training import fit
 
-ROWS, BATCH_SIZE, LEARNING_RATE = 20_000, 32, 1e-3
-loss_fn = nn.CrossEntropyLoss()
+MOST = 1.02  # times the loop by hand
+IMAGES, GROWTH = 20_000, (5_000, 20_000, 60_000)
 
 
-def make_data():
-    """Return random images and labels, for training and for validation."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(ROWS + 2_000, 1, 28, 28, generator=generator)
-    y = torch.randint(10, (len(x),), generator=generator)
-    return x[:ROWS], y[:ROWS], x[ROWS:], y[ROWS:]
-
-
-def make_parts():
-    """Return a new model and its optimizer, the same each time."""
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)
-    )
-    return model, torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-
-
-def make_loaders(x, y, x_val, y_val):
-    """Return the loaders that both loops use."""
-    return (
-        TensorLoader(x, y, batch_size=BATCH_SIZE, shuffle=True),
-        TensorLoader(x_val, y_val, batch_size=1_000),
-    )
-
-
-def with_fit(*data):
-    """Train for an epoch through fit."""
-    model, optimizer = make_parts()
-    fit(model, *make_loaders(*data), loss_fn, optimizer, epochs=1)
-    return model
-
-
-def by_hand(*data):
-    """Train for an epoch in the plain loop, with the same losses and accuracy."""
-    model, optimizer = make_parts()
-    train_loader, val_loader = make_loaders(*data)
-    losses = []
-    model.train()
-    for x, y in train_loader:
-        optimizer.zero_grad()
-        loss = loss_fn(model(x), y)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.detach())
-    model.eval()
-    val_loss = correct = 0.0
-    with torch.no_grad():
-        for x, y in val_loader:
-            logits = model(x)
-            val_loss += loss_fn(logits, y) * len(x)
-            correct += (logits.argmax(1) == y).sum()
-    float(sum(losses)), float(val_loss), float(correct)
-    return model
-
-
-def seconds(train, data):
-    """Time one epoch."""
-    began = time.perf_counter()
-    train(*data)
-    return time.perf_counter() - began
-
-
-def main():
-    """Time both in turn, and print medians and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=15)
-    repeats = parser.parse_args().repeats
-    data = make_data()
-
-    weights = [list(train(*data).parameters()) for train in (with_fit, by_hand)]
+def measure(quick):
+    """Time pairs of epochs on one thread and on two, and fit on more images."""
+    images = load_mnist()
+    data = first(images.train, 1_000 if quick else IMAGES), first(images.test, 2_000)
+    weights = [train(*data).parameters() for train in (with_fit, by_hand)]
     assert all(map(torch.equal, *weights)), "the two loops do not do the same"
-
-    pairs = []
-    for i in range(repeats):
-        order = (with_fit, by_hand) if i % 2 else (by_hand, with_fit)
-        times = {train: seconds(train, data) for train in order}
-        pairs.append((times[with_fit], times[by_hand]))
-
-    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratios = sorted(a / b for a, b in pairs)
-    steps = ROWS / BATCH_SIZE
-    print(
-        f"torch {torch.__version__}, Python {platform.python_version()}, "
-        f"{torch.get_num_threads()} threads, {repeats} repeats, batch {BATCH_SIZE}"
-    )
-    print(f"fit      {ours / steps * 1e6:6.1f} µs per step (median)")
-    print(f"by hand  {theirs / steps * 1e6:6.1f} µs per step (median)")
-    print(
-        f"ratio    {statistics.median(ratios):.3f} (median of pairs; middle half "
-        f"{ratios[repeats // 4]:.3f} to {ratios[-1 - repeats // 4]:.3f})"
-    )
+    tasks = {"fit": partial(seconds, with_fit, data)}
+    tasks["by hand"] = partial(seconds, by_hand, data)
+    pairs, growth = {}, {}
+    for threads in common.THREADS:
+        torch.set_num_threads(threads)
+        pairs[threads] = common.in_turn(tasks, 2 if quick else 21)
+    torch.set_num_threads(1)
+    for size in GROWTH[: 1 if quick else None]:
+        growth[size] = seconds(with_fit, (first(images.train, size), data[1]))
+    return {"steps": -(-len(data[0].x) // 32), "pairs": pairs, "growth": growth}
 
 
-if __name__ == "__main__":
-    main()
+def first(split, size):
+    """Return the first images and labels."""
+    return Split(split.x[:size], split.y[:size])
+
+
+def seconds(train, data, repeat=0):
+    """Time one epoch."""
+    return common.timed(train, *data)[0]
+
+
+def make_loaders(train, val):
+    """Return the loaders that both loops use."""
+    train_loader = TensorLoader(*train, batch_size=32, shuffle=True)
+    return train_loader, TensorLoader(*val, batch_size=1_000)
+
+
+def with_fit(train, val):
+    """Train for an epoch through fit."""
+    network, adam = common.make_parts(fused=False)
+    fit(network, *make_loaders(train, val), common.loss_fn, adam, epochs=1)
+    return network
+
+
+def by_hand(train, val):
+    """Train for an epoch in the plain loop, with the same losses and accuracy."""
+    network, adam = common.make_parts(fused=False)
+    train_loader, val_loader = make_loaders(train, val)
+    common.train_as_published(network, train_loader, adam)
+    common.validate_as_published(network, val_loader)
+    return network
+
+
+def report(found):
+    """Return the tables, and what is missed."""
+    rows, missed = [], []
+    for threads, pair in found["pairs"].items():
+        times = common.ratios(pair["fit"], pair["by hand"])
+        per_step = [statistics.median(runs) / found["steps"] for runs in pair.values()]
+        cells = [f"{seconds * 1e6:.0f} µs" for seconds in per_step]
+        rows.append([threads, *cells, common.shown(times, 3)])
+        if statistics.median(times) > MOST:
+            missed.append(f"threads {threads}: {common.shown(times, 3)}, not {MOST}")
+    sizes = [
+        [f"{int(size):,}", f"{seconds:.2f} s", f"{seconds / int(size) * 1e6:.1f} ms"]
+        for size, seconds in found["growth"].items()
+    ]
+    head = ["threads", "per step with fit", "by hand", "times by hand"]
+    heads = ["images", "an epoch with fit", "per 1,000 images"]
+    return f"{common.table(head, rows)}\n\n{common.table(heads, sizes)}", missed
