@@ -12,8 +12,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models are faster on one 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+# They begin first, so that no processor core is left with one of them at the end.
+LONGEST = ("notebooks/06_", "tests/browser/", "notebooks/03_")
+
+
 def pytest_collection_modifyitems(items):
     """Compare of each cell what counts, and within its tolerance if it has one."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(name) for name in LONGEST])
     for cell in items:
         if isinstance(cell, IPyNbCell):
             cell.compare_outputs = functools.partial(_compare, cell.compare_outputs)

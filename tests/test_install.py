@@ -1,163 +1,252 @@
-"""The set-up script, with pip and venv replaced by stand-ins that take notes."""
+"""The set-up script in a folder of its own, with a stand-in for uv that takes notes."""
 
-import importlib.util
+import json
+import os
+import runpy
+import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+STAND_IN = """\
+#!{python}
+import json, os, pathlib, sys, time
+here, words = pathlib.Path(__file__).parent, sys.argv[1:]
+said = {{"--version": "uv 0.13.9 (a build)", "cache": os.environ.get("CACHE", here)}}
+if words[0] in said:
+    sys.exit(print(said[words[0]]))
+settings = {{name: value for name, value in os.environ.items() if "UV" in name}}
+with open(here / "notes.txt", "a") as file:
+    file.write(json.dumps({{"words": words, "settings": settings}}) + "\\n")
+if "--dry-run" in words:
+    print("no way there", file=sys.stderr)
+    sys.exit("NO_PYTORCH_INDEX" in os.environ)
+if "HANG" in os.environ:
+    (here / "hangs").touch()
+    time.sleep(600)
+sys.exit("no space left" if "FAIL" in os.environ else 0)
+"""
 
-
-def load_script():
-    spec = importlib.util.spec_from_file_location("install", ROOT / "tools/install.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is a Unix script")
 
 
 @pytest.fixture
-def install(monkeypatch, tmp_path):
-    """Return the script as a module that works on an almost empty folder."""
-    module = load_script()
-    for name in ("pyproject.toml", "constraints.txt"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    (tmp_path / "other.txt").write_text("tqdm==4.66.0\n")
-    put_in_place(module, monkeypatch, tmp_path)
-    monkeypatch.setattr(module, "nvidia_driver_is_here", lambda: False)
-    monkeypatch.setattr(sys, "platform", "linux")
-    for name in ("CONSTRAINTS", "TORCH_INDEX"):
-        monkeypatch.delenv(name, raising=False)
-    module.calls, module.arguments, module.results = [], {}, {}
-    module.fits = False
-
-    def make_venv():
-        module.calls.append("venv")
-        (tmp_path / ".venv").mkdir(exist_ok=True)
-        module.fits = True
-
-    def pip(arguments, quiet_errors=False):
-        what = "torch" if "--no-deps" in arguments else "all"
-        module.calls.append(what)
-        module.arguments[what] = arguments
-        result = module.results.get(what, 0)
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    monkeypatch.setattr(module, "make_venv", make_venv)
-    monkeypatch.setattr(module, "pip", pip)
-    monkeypatch.setattr(module, "venv_fits", lambda: module.fits)
-    return module
+def course(tmp_path):
+    return Course(tmp_path)
 
 
-def put_in_place(module, monkeypatch, folder):
-    monkeypatch.setattr(module, "ROOT", str(folder))
-    monkeypatch.setattr(module, "VENV", str(folder / ".venv"))
-    monkeypatch.setattr(module, "STAMP", str(folder / ".venv" / "installed.txt"))
+class Course:
+    """A copy of the files that the set-up reads, on a machine with our stand-in."""
+
+    def __init__(self, folder):
+        self.root, self.machine = folder / "course", folder / "machine"
+        self.machine.mkdir()
+        (self.root / "tools").mkdir(parents=True)
+        for name in ("tools/install.py", "pyproject.toml", "requirements.txt"):
+            shutil.copy(ROOT / name, self.root / name)
+        (self.machine / "uv").write_text(STAND_IN.format(python=sys.executable))
+        (self.machine / "uv").chmod(0o755)
+
+    @property
+    def venv(self):
+        return self.root / ".venv"
+
+    def start(self, *extras, **environment):
+        return subprocess.Popen(
+            [sys.executable, self.root / "tools" / "install.py", *extras],
+            env={"PATH": str(self.machine), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def install(self, *extras, **environment):
+        """Run the script; return its status, what it said, and uv's installations."""
+        (self.machine / "notes.txt").write_text("")
+        process = self.start(*extras, **environment)
+        said = "".join(process.communicate())
+        lines = (self.machine / "notes.txt").read_text().splitlines()
+        notes = [json.loads(line) for line in lines if "--dry-run" not in line]
+        return process.returncode, said, notes
 
 
-def test_first_call_installs_and_second_finds_it_done(install):
-    install.main()
-    assert install.calls == ["venv", "torch", "all"]
-    assert install.arguments["torch"][:2] == ["torch>=2.11,<3", "torchvision>=0.26"]
-    assert install.CPU_INDEX in install.arguments["torch"]
-    assert install.arguments["all"][-2:] == ["-c", "constraints.txt"]
-    install.main()
-    assert install.calls == ["venv", "torch", "all"]
+def options(note):
+    words = note["words"]
+    assert words[:3] == ["pip", "install", "--python"]
+    assert words[-1] == "--quiet"
+    return words[words.index("-e") + 1 : -1]
 
 
-def test_processor_only_index_out_of_reach_is_no_failure(install):
-    install.results["torch"] = 1
-    install.main()
-    install.main()
-    assert install.calls == ["venv", "torch", "all"]
+def own_package(course):
+    """Put a file where a learner's own package would be."""
+    path = course.venv / "lib" / "own.py"
+    path.touch()
+    return path
 
 
-def test_failed_installation_is_not_taken_for_done(install):
-    install.results["all"] = 1
-    with pytest.raises(SystemExit, match="could not be installed"):
-        install.main()
-    install.results.clear()
-    install.main()
-    assert install.calls == ["venv", "torch", "all", "torch", "all"]
+def test_first_call_installs_what_is_pinned_and_second_finds_it_ready(course):
+    status, said, [note] = course.install()
+    assert (status, said.count("\n")) == (0, 1)
+    assert options(note) == [".[dev,browser]", "-c", "requirements.txt"]
+    assert note["settings"] == {"UV_SYSTEM_CERTS": "1", "UV_TORCH_BACKEND": "auto"}
+    settings = course.venv / "share/jupyter/lab/settings/overrides.json"
+    [popups] = json.loads(settings.read_text()).values()
+    assert popups == {"checkForUpdates": False, "fetchNews": "false"}
+    assert course.install() == (0, "", [])
 
 
-def test_interrupted_change_of_versions_is_not_taken_for_done(install, monkeypatch):
-    install.main()
-    monkeypatch.setenv("CONSTRAINTS", "other.txt")
-    install.results["all"] = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        install.main()
-    install.results.clear()
-    install.calls.clear()
-    monkeypatch.delenv("CONSTRAINTS")
-    install.main()
-    assert install.calls == ["torch", "all"]
+def test_pytorch_index_out_of_reach_is_left_out_quietly(course):
+    status, said, [note] = course.install(NO_PYTORCH_INDEX="1")
+    assert (status, said.count("\n")) == (0, 1)
+    assert note["settings"] == {"UV_SYSTEM_CERTS": "1"}
 
 
-def test_empty_constraints_bring_the_newest_versions(install, monkeypatch):
-    monkeypatch.setenv("CONSTRAINTS", "")
-    install.main()
-    assert install.arguments["all"][-3:] == ["--upgrade", "--upgrade-strategy", "eager"]
-    assert "-c" not in install.arguments["all"]
+def test_settings_of_the_user_hold(course):
+    chosen = {"UV_TORCH_BACKEND": "cu130", "UV_SYSTEM_CERTS": "0"}
+    assert course.install(**chosen)[2][0]["settings"] == chosen
 
 
-def test_index_named_by_the_user_is_used_and_must_work(install, monkeypatch):
-    monkeypatch.setenv("TORCH_INDEX", "https://example.org/simple")
-    install.results["torch"] = 1
-    with pytest.raises(SystemExit, match=r"TORCH_INDEX=https://example\.org"):
-        install.main()
-    assert "https://example.org/simple" in install.arguments["torch"]
-    assert "--force-reinstall" in install.arguments["torch"]
+@pytest.mark.skipif(not Path("/proc").is_mount(), reason="needs a second file system")
+def test_files_are_copied_from_a_cache_on_another_disk(course):
+    [note] = course.install(CACHE="/proc/no/such/folder")[2]
+    assert note["settings"]["UV_LINK_MODE"] == "copy"
 
 
 @pytest.mark.parametrize(
-    ("platform", "driver"), [("darwin", False), ("win32", False), ("linux", True)]
+    ("versions", "wanted"),
+    [
+        ("oldest", ["--upgrade", "--resolution", "lowest-direct"]),
+        ("newest", ["--upgrade"]),
+    ],
 )
-def test_processor_only_index_is_for_linux_without_a_driver(
-    install, monkeypatch, platform, driver
-):
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(install, "nvidia_driver_is_here", lambda: driver)
-    install.main()
-    assert install.calls == ["venv", "all"]
+def test_other_versions_are_built_afresh(course, versions, wanted):
+    course.install()
+    own = own_package(course)
+    [note] = course.install(VERSIONS=versions)[2]
+    assert options(note) == [".[dev,browser]", *wanted]
+    assert not own.exists()
 
 
-def test_change_of_requirements_installs_again(install, tmp_path):
-    install.main()
-    with open(tmp_path / "pyproject.toml", "a") as file:
+def test_unknown_versions_are_refused(course):
+    said = "VERSIONS can be pinned, oldest or newest, but not old.\n"
+    assert course.install(VERSIONS="old") == (1, said, [])
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements.txt"])
+def test_change_of_requirements_installs_again_and_keeps_own_packages(course, name):
+    course.install()
+    own = own_package(course)
+    with open(course.root / name, "a") as file:
         file.write("# changed\n")
-    install.main()
-    assert install.calls.count("all") == 2
+    assert len(course.install()[2]) == 1
+    assert own.exists()
 
 
-def test_moved_folder_is_installed_again(install, monkeypatch, tmp_path):
-    install.main()
-    moved = tmp_path.rename(tmp_path.with_name("moved"))
-    put_in_place(install, monkeypatch, moved)
-    install.main()
-    assert install.calls.count("all") == 2
+def test_extra_is_added_to_what_is_there(course):
+    course.install()
+    own = own_package(course)
+    [note] = course.install("bench")[2]
+    assert options(note)[0] == ".[dev,browser,bench]"
+    assert own.exists()
+    assert course.install() == (0, "", [])
 
 
-def test_another_interpreter_gets_a_new_environment(install, monkeypatch):
-    install.main()
-    monkeypatch.setattr(sys, "version", "3.99.0 (other)")
-    install.fits = False
-    install.main()
-    assert install.calls == ["venv", "torch", "all"] * 2
+def test_moved_folder_is_built_afresh(course):
+    course.install()
+    own_package(course)
+    course.root = course.root.rename(course.root.with_name("moved é"))
+    assert len(course.install()[2]) == 1
+    assert not (course.venv / "lib" / "own.py").exists()
 
 
-def test_environment_of_the_same_interpreter_fits_and_a_missing_one_does_not(tmp_path):
-    module = load_script()
-    module.VENV_PYTHON = sys.executable
-    assert module.venv_fits()
-    module.VENV_PYTHON = str(tmp_path / "missing")
-    assert not module.venv_fits()
+@pytest.mark.parametrize("harm", [Path.unlink, lambda python: python.chmod(0)])
+def test_environment_without_a_python_that_runs_is_built_afresh(course, harm):
+    course.install()
+    python = course.venv / "bin" / "python"
+    target = python.resolve()
+    python.unlink()
+    shutil.copy(target, python)
+    harm(python)
+    assert course.install()[0] == 0
+    assert subprocess.run([python, "-c", ""]).returncode == 0
 
 
-def test_news_popup_is_silenced_for_this_environment_alone(install, tmp_path):
-    install.main()
-    folder = tmp_path / ".venv" / "share" / "jupyter" / "lab" / "settings"
-    assert "fetchNews" in (folder / "overrides.json").read_text()
+def test_failure_of_uv_is_one_sentence_and_the_next_call_starts_afresh(course):
+    status, said, _ = course.install(FAIL="1")
+    assert status == 1
+    assert said.splitlines()[1:] == [
+        "no space left",
+        "The set-up failed: the lines above say why.",
+    ]
+    own = own_package(course)
+    assert len(course.install()[2]) == 1
+    assert not own.exists()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_interrupted_update_is_built_afresh(course, kind):
+    course.install()
+    own = own_package(course)
+    (course.root / "requirements.txt").write_text("# changed\n")
+    process = course.start(HANG="1")
+    while not (course.machine / "hangs").exists():
+        time.sleep(0.01)
+    os.killpg(process.pid, kind)
+    said = process.communicate()[1]
+    if kind == signal.SIGINT:
+        assert "The set-up was interrupted. The next call starts afresh." in said
+    assert len(course.install()[2]) == 1
+    assert not own.exists()
+
+
+def test_folder_left_empty_by_an_interrupted_call_is_taken(course):
+    course.venv.mkdir()
+    assert len(course.install()[2]) == 1
+
+
+@pytest.mark.parametrize("where", [".venv", "elsewhere"])
+def test_folder_that_is_no_environment_is_refused(course, where):
+    folder = course.root / where
+    folder.mkdir()
+    (folder / "thesis.txt").touch()
+    if where != ".venv":
+        (folder / "pyvenv.cfg").touch()
+        course.venv.symlink_to(folder)
+    status, said, notes = course.install()
+    assert (status, said.count("\n"), notes) == (1, 1, [])
+    assert "call again" in said
+    assert (folder / "thesis.txt").exists()
+
+
+def test_links_inside_the_environment_are_not_followed(course):
+    outside = course.root / "photos"
+    outside.mkdir()
+    (outside / "one.png").touch()
+    course.install()
+    (course.venv / "photos").symlink_to(outside)
+    course.install(VERSIONS="newest")
+    assert not (course.venv / "photos").exists()
+    assert (outside / "one.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "used"),
+    [
+        ("echo uv 0.11.0", True),
+        ("echo uv 1.0.0", True),
+        ("echo uv 0.10.12", False),
+        ("echo uv: command not found >&2; exit 127", False),
+    ],
+)
+def test_uv_is_used_if_it_is_new_enough(course, monkeypatch, told, used):
+    uv = course.machine / "uv"
+    uv.write_text(f"#!/bin/sh\n{told}\n")
+    monkeypatch.setenv("PATH", str(course.machine))
+    script = runpy.run_path(str(course.root / "tools" / "install.py"))
+    assert script["find_uv"]() == (str(uv) if used else None)

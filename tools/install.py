@@ -2,151 +2,157 @@
 
     python3 tools/install.py
 
-TORCH_INDEX names a package index to look for torch and torchvision in first,
-and CONSTRAINTS the file of exact versions (empty: the newest allowed). Written
-so that an old Python can read it and be told that it is too old.
+VERSIONS is pinned (to requirements.txt), oldest or newest (that pyproject.toml allows).
+Arguments name further extras. Any old Python can read this file, to be told that it is.
 """
 
-import hashlib
-import io
-import json
-import os
-import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-VENV = os.path.join(ROOT, ".venv")
-BIN = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
-VENV_PYTHON = os.path.join(BIN, "python.exe" if os.name == "nt" else "python")
-STAMP = os.path.join(VENV, "installed.txt")
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-NO_NEWS_POPUP = {
-    "@jupyterlab/apputils-extension:notification": {
-        "checkForUpdates": False,
-        "fetchNews": "false",
-    }
+if sys.version_info < (3, 11):
+    sys.exit(
+        "The course needs Python 3.11 or newer, and %s is %d.%d. Name a newer one, "
+        "for example: make lab PYTHON=python3.13"
+        % ((sys.executable,) + sys.version_info[:2])
+    )
+
+import os
+import re
+import shutil
+import subprocess
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / "installed.txt"
+VERSIONS = {
+    "pinned": ["-c", "requirements.txt"],
+    "oldest": ["--upgrade", "--resolution", "lowest-direct"],
+    "newest": ["--upgrade"],
 }
+NO_NEWS_POPUP = """{
+  "@jupyterlab/apputils-extension:notification":
+    {"checkForUpdates": false, "fetchNews": "false"}
+}"""
 
 
 def main():
     """Install what is missing, or say in one line why that is not possible."""
-    if sys.version_info < (3, 11):
-        sys.exit(
-            "The course needs Python 3.11 or newer, and %s is %d.%d. Name a newer one, "
-            "for example: make lab PYTHON=python3.13"
-            % (sys.executable, sys.version_info[0], sys.version_info[1])
-        )
-    constraints = os.environ.get("CONSTRAINTS", "constraints.txt")
-    if constraints and not os.path.isfile(os.path.join(ROOT, constraints)):
-        sys.exit("CONSTRAINTS names %s, and there is no such file." % constraints)
-    wanted = fingerprint(constraints)
-    if read(STAMP) == wanted:
+    versions = os.environ.get("VERSIONS") or "pinned"
+    if versions not in VERSIONS:
+        sys.exit("VERSIONS can be pinned, oldest or newest, but not %s." % versions)
+    try:
+        set_up(versions, sys.argv[1:])
+    except subprocess.CalledProcessError as error:
+        unseen = (error.output or b"").decode()
+        sys.exit(unseen + "The set-up failed: the lines above say why.")
+    except OSError as error:
+        sys.exit("The set-up failed: %s" % error)
+    except KeyboardInterrupt:
+        sys.exit("The set-up was interrupted. The next call starts afresh.")
+
+
+def set_up(versions, extras):
+    """Bring .venv up to date; build it afresh if unfinished or of another kind."""
+    files = [ROOT / "pyproject.toml", ROOT / "requirements.txt"]
+    kind = [str(ROOT), sys.version, versions, os.environ.get("UV_TORCH_BACKEND")]
+    wanted = [repr(kind), repr([file.read_text("utf-8") for file in files])]
+    complete = STAMP.is_file() and venv_runs()
+    found = STAMP.read_text("utf-8").splitlines() if complete else []
+    if found == wanted and not extras:
         return
-    if os.path.exists(STAMP):
-        os.remove(STAMP)
-    sys.stdout.write("Setting up .venv (some minutes the first time)\n")
-    sys.stdout.flush()
-    if not venv_fits():
+    mark_unfinished()
+    sys.stderr.write("Setting up .venv (some minutes the first time)\n")
+    if found[:1] != wanted[:1]:
         make_venv()
-    newest = ["--upgrade", "--upgrade-strategy", "eager"]
-    versions = ["-c", constraints] if constraints else newest
-    install_torch(versions)
-    if pip(["-e", ".[dev,browser]"] + versions) != 0:
-        sys.exit("The packages could not be installed: pip's last lines say why.")
+    install(["dev", "browser"] + extras, VERSIONS[versions])
     silence_news_popup()
-    with io.open(STAMP, "w", encoding="utf-8") as file:
-        file.write(wanted)
+    STAMP.write_text("\n".join(wanted), "utf-8")
 
 
-def fingerprint(constraints):
-    """Return a text that changes when something else should be installed."""
-    parts = [ROOT, sys.version, constraints, os.environ.get("TORCH_INDEX", "")]
-    for name in ("pyproject.toml", constraints):
-        parts.append(read(os.path.join(ROOT, name)) if name else "")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def read(path):
-    """Return a file's text, or nothing where there is none."""
+def venv_runs():
+    """Tell whether .venv has a Python that starts."""
     try:
-        with io.open(path, encoding="utf-8") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def venv_fits():
-    """Tell whether .venv has this Python's version and a working pip."""
-    probe = "import pip, sys; print(sys.version)"
-    try:
-        found = subprocess.run(
-            [VENV_PYTHON, "-c", probe],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        return subprocess.call([PYTHON, "-S", "-c", ""]) == 0
     except OSError:
         return False
-    return found.stdout.decode().strip() == sys.version.strip()
+
+
+def mark_unfinished():
+    """Claim .venv, but no folder that holds something other than an environment."""
+    if VENV.resolve() != VENV:
+        sys.exit("%s is a link. Remove the link, and call again." % VENV)
+    VENV.mkdir(exist_ok=True)
+    names = {path.name for path in VENV.iterdir()}
+    if names and not names & {STAMP.name, "pyvenv.cfg"}:
+        sys.exit("%s is no virtual environment. Move it away, and call again." % VENV)
+    STAMP.write_text("unfinished")
 
 
 def make_venv():
-    """Create .venv afresh."""
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", VENV],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if made.returncode != 0:
-        last = made.stdout.decode().strip().splitlines()[-1:]
-        sys.exit(
-            "Python's venv module could not create .venv (%s). On Debian and Ubuntu it "
-            "is in a package of its own: apt install python3-venv" % "".join(last)
-        )
+    """Build .venv afresh, and let nothing stay but the stamp that says unfinished."""
+    for path in set(VENV.iterdir()) - {STAMP}:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    venv.create(VENV, symlinks=os.name != "nt")
 
 
-def install_torch(versions):
-    """Install torch and torchvision from an index of their own where that is better.
-
-    Linux without an NVIDIA driver needs the processor-only build alone: 0.2 GB
-    instead of 5. Where that index is out of reach, the default one serves.
-    """
-    index = os.environ.get("TORCH_INDEX")
-    named = bool(index)
-    if not named and sys.platform == "linux" and not nvidia_driver_is_here():
-        index = CPU_INDEX
-    if not index:
-        return
-    import tomllib
-
-    project = tomllib.loads(read(os.path.join(ROOT, "pyproject.toml")))["project"]
-    torch = [d for d in project["dependencies"] if d.startswith("torch")]
-    once = ["--no-deps", "--index-url", index, "--retries", "0", "--timeout", "8"]
-    if named:
-        once.append("--force-reinstall")
-    if pip(torch + once + versions, quiet_errors=not named) != 0 and named:
-        sys.exit("torch could not be installed from TORCH_INDEX=%s" % index)
+def find_uv():
+    """Return the machine's uv, or the one in .venv, if it is new enough."""
+    found = [shutil.which("uv", path=folder) for folder in (None, PYTHON.parent)]
+    for uv in filter(None, found):
+        told = subprocess.run([uv, "--version"], capture_output=True, text=True).stdout
+        if [int(number) for number in re.findall(r"\d+", told)[:2]] >= [0, 11]:
+            return uv  # which knows UV_SYSTEM_CERTS
+    return None
 
 
-def nvidia_driver_is_here():
-    """Tell whether Linux has loaded an NVIDIA driver."""
-    return os.path.exists("/proc/driver/nvidia/version")
+def install_uv():
+    """Install uv into .venv: with the pip at hand, or else with a new one, slower."""
+    what = ["--disable-pip-version-check", "install", "-q", "uv>=0.13,<0.14"]
+    pip = [sys.executable, "-m", "pip", "--python", PYTHON]
+    if subprocess.call(pip + what, stderr=subprocess.DEVNULL) != 0:
+        venv.create(VENV, symlinks=os.name != "nt", with_pip=True)
+        subprocess.check_call([PYTHON, "-m", "pip"] + what)
+    return find_uv()
 
 
-def pip(arguments, quiet_errors=False):
-    """Run pip install in .venv, with its progress where a person is watching."""
-    command = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "install"]
-    if not sys.stdout.isatty():
-        command.append("-q")
-    errors = subprocess.DEVNULL if quiet_errors else None
-    return subprocess.run(command + arguments, cwd=ROOT, stderr=errors).returncode
+def install(extras, versions):
+    """Install the course with uv, and PyTorch from its own index if that answers."""
+    uv = find_uv() or install_uv()
+    what = ["-e", ".[%s]" % ",".join(extras)] + versions
+    command = [uv, "pip", "install", "--python", PYTHON] + what
+    os.environ.setdefault("UV_SYSTEM_CERTS", "1")
+    if on_another_disk(uv):
+        os.environ.setdefault("UV_LINK_MODE", "copy")  # or else uv warns
+    if "UV_TORCH_BACKEND" not in os.environ and pytorch_index_serves(command):
+        os.environ["UV_TORCH_BACKEND"] = "auto"
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]
+    subprocess.check_call(command + quiet, cwd=ROOT)
+
+
+def on_another_disk(uv):
+    """Tell whether uv's cache and .venv can't share files."""
+    cache = Path(subprocess.check_output([uv, "cache", "dir"], text=True).strip())
+    nearest = next(path for path in [cache] + list(cache.parents) if path.exists())
+    return nearest.stat().st_dev != VENV.stat().st_dev
+
+
+def pytorch_index_serves(command):
+    """Tell whether PyTorch's own index has what is wanted for this machine's driver."""
+    trial = command + ["--torch-backend=auto", "--dry-run", "--quiet"]
+    once = dict(os.environ, UV_HTTP_RETRIES="1")
+    return subprocess.call(trial, cwd=ROOT, env=once, stderr=subprocess.DEVNULL) == 0
 
 
 def silence_news_popup():
     """Keep JupyterLab from asking about its news before the learner has begun."""
-    folder = os.path.join(VENV, "share", "jupyter", "lab", "settings")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "overrides.json"), "w") as file:
-        json.dump(NO_NEWS_POPUP, file, indent=2)
+    settings = VENV / "share" / "jupyter" / "lab" / "settings"
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "overrides.json").write_text(NO_NEWS_POPUP)
 
 
 if __name__ == "__main__":
