@@ -1,6 +1,5 @@
 """Checkpoints: exact after any kill, and whole or untouched after any failure."""
 
-import builtins
 import contextlib
 import copy
 import inspect
@@ -28,7 +27,7 @@ from helpers.checkpoints import CheckpointError, load_checkpoint, save_checkpoin
 from helpers.data import TensorLoader
 from helpers.training import EarlyStopping, train_epochs
 
-EPOCHS = 8
+EPOCHS = 6
 loss_fn = nn.CrossEntropyLoss()
 
 
@@ -134,7 +133,7 @@ def test_run_killed_again_and_again_ends_with_the_same_bits(tmp_path):
     assert len(reference["history"]) == EPOCHS
 
     moments, kills = random.Random(7), 0
-    while kills < 16:
+    while kills < 12:
         path, exitcode = tmp_path / f"run{kills}.pt", None
         while exitcode != 0:
             process = start_run(path)
@@ -167,7 +166,7 @@ def whole_run(request, tmp_path_factory):
     return path, options
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, EPOCHS - 1])
+@pytest.mark.parametrize("stop_after", [1, 3, EPOCHS - 1])
 def test_resumed_run_equals_uninterrupted(tmp_path, whole_run, stop_after):
     whole, options = whole_run
     path = shutil.copy(f"{whole}.{stop_after}", tmp_path / "run.pt")
@@ -338,11 +337,11 @@ def test_what_is_not_a_file_is_left_alone(tmp_path, monkeypatch, make, is_link):
         path = tmp_path / "run.pt"
         path.symlink_to(special)
     before = os.lstat(special)
-    monkeypatch.setattr(builtins, "open", None)  # reading a fifo would never end
     with pytest.raises(CheckpointError, match="it is a folder, a device or a pipe"):
         save_checkpoint(path, [], **make_parts())
-    assert "it is a folder, a device or a pipe" in refused(path)
     assert os.path.samestat(os.lstat(special), before)
+    monkeypatch.setattr(checkpoints, "open", None, raising=False)  # would wait for ever
+    assert "it is a folder, a device or a pipe" in refused(path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a right to make links")
@@ -522,10 +521,10 @@ def load_or_be_refused(path):
 
 def test_any_malformed_content_is_refused_or_loaded(saved):
     content, chance, refusals = contents(saved), random.Random(5), 0
-    for _ in range(200):
+    for _ in range(150):
         torch.save(mutated(content, chance), saved)
         refusals += not load_or_be_refused(saved)
-    assert refusals > 60
+    assert refusals > 50
 
 
 def test_any_malformed_pickle_is_refused_or_loaded(saved):
