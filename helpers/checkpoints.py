@@ -63,6 +63,9 @@ def load_checkpoint(
         before = copy.deepcopy(_states(parts))
         try:
             _restore(parts, saved)
+            # Torch takes over another type of numbers or memory layout in silence.
+            now, then = _states(parts)["states"], saved["states"]
+            _compare(dict(_forms(now)), dict(_forms(then)))
         except BaseException:
             _restore(parts, before)
             raise
@@ -114,12 +117,12 @@ def _compare(here, saved):
             raise ValueError(f"{key} is {mine} here, and {its} in the file")
 
 
-def _forms(state, name):
+def _forms(state, name=""):
     """Describe the tensors in a state by type of numbers, shape and memory layout."""
     if isinstance(state, torch.Tensor):
         yield name, f"{state.dtype}, shape {(*state.shape,)}, strides {state.stride()}"
     for key, value in state.items() if isinstance(state, dict) else ():
-        yield from _forms(value, f"{name} {key}")
+        yield from _forms(value, f"{name} {key}".strip())
 
 
 def _states(parts):
@@ -160,8 +163,6 @@ def _restore(parts, saved):
         state = saved["states"][name]
         if hasattr(part, "state_dict"):
             part.load_state_dict(state)
-            # Torch takes another type of numbers or memory layout over in silence.
-            _compare(dict(_forms(part.state_dict(), name)), dict(_forms(state, name)))
         else:
             for generator, its_state in zip(_generators(part), state, strict=True):
                 generator.set_state(its_state)
