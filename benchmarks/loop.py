@@ -10,7 +10,8 @@ from helpers.data import Split, TensorLoader, load_mnist
 from helpers.training import fit
 
 MOST = 1.02  # times the loop by hand
-IMAGES, GROWTH = 20_000, (5_000, 20_000, 60_000)
+IMAGES, PAIRS = 5_000, 151  # many short turns, as other processes disturb them
+GROWTH = (5_000, 20_000, 60_000)
 
 
 def measure(quick):
@@ -24,7 +25,7 @@ def measure(quick):
     pairs, growth = {}, {}
     for threads in common.THREADS:
         torch.set_num_threads(threads)
-        pairs[threads] = common.in_turn(tasks, 2 if quick else 21)
+        pairs[threads] = common.in_turn(tasks, 2 if quick else PAIRS)
     torch.set_num_threads(1)
     for size in GROWTH[: 1 if quick else None]:
         growth[size] = seconds(with_fit, (first(images.train, size), data[1]))
