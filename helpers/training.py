@@ -1,8 +1,9 @@
-"""The training loop in three small functions, each made of the one before.
+"""The training loop in small functions, each made of the one before.
 
 `train_steps` takes optimizer steps, `train_epochs` turns them into one record
 per epoch, and `fit` collects the records. The caller owns the loop: there are
-no callbacks. Notebook 03 derives the first of them line by line.
+no callbacks. Notebook 03 derives the first of them line by line. (Between the
+first two stands `train_events`, for callers that wait between steps.)
 """
 
 import contextlib
@@ -50,11 +51,37 @@ def train_steps(model, loader, loss_fn, optimizer):
         yield loss.detach(), len(x)
 
 
+def train_events(
+    model, train_loader, val_loader, loss_fn, optimizer,
+    *, epochs, start=0, metrics=None, scheduler=None, watch=iter,
+):  # fmt: skip
+    """Train, waiting wherever one can: whoever asks for the next event goes on.
+
+    The events of an epoch are the loss of each step, None after each batch of the
+    validation, and the epoch's record. The arguments are those of `train_epochs`.
+    """
+    _check_setup(model, loss_fn, optimizer, scheduler, metrics or {})
+    for epoch in range(start + 1, epochs + 1):
+        began, taken, means = perf_counter(), [], {}
+        with _explained():
+            batches = _pairs(watch(train_loader))
+            for loss, size in train_steps(model, batches, _checked(loss_fn), optimizer):
+                taken.append((loss, size, float(optimizer.param_groups[0]["lr"])))
+                if scheduler is not None:
+                    scheduler.step()
+                yield loss
+            train_loss, lr = _summary(taken, epoch, optimizer)
+            if val_loader is not None:
+                yield from _means(means, model, val_loader, {"loss": loss_fn}, metrics)
+        record = {"epoch": epoch, "train_loss": train_loss}
+        record |= {f"val_{name}": mean for name, mean in means.items()}
+        yield record | {"lr": lr, "seconds": perf_counter() - began}
+
+
 def train_epochs(
     model: nn.Module, train_loader: Iterable, val_loader: Iterable | None,
     loss_fn: Metric, optimizer: torch.optim.Optimizer, *, epochs: int, start: int = 0,
-    metrics: dict[str, Metric] | None = None, scheduler=None,
-    watch: Callable[[Iterable], Iterable] = iter,
+    metrics: dict[str, Metric] | None = None, scheduler=None, watch: Callable = iter,
 ) -> Iterator[Record]:  # fmt: skip
     """Train epoch by epoch, yielding a record of plain numbers after each.
 
@@ -65,27 +92,19 @@ def train_epochs(
 
     `epochs` is the number to have done in the end and `start` the number done
     before, so `start=len(history)` resumes. `scheduler` is stepped after every
-    batch; step a per-epoch one in the loop's body. `watch` wraps the steps of
+    batch; step a per-epoch one in the loop's body. `watch` wraps the batches of
     each epoch: `watch=tqdm` shows a progress bar.
     """
-    _check_setup(model, loss_fn, optimizer, scheduler, metrics or {})
-    for epoch in range(start + 1, epochs + 1):
-        began = perf_counter()
-        with _explained():
-            steps = watch(_Epoch(model, train_loader, loss_fn, optimizer))
-            train_loss, lr = _run_steps(steps, epoch, optimizer, scheduler)
-            record = {"epoch": epoch, "train_loss": train_loss}
-            if val_loader is not None:
-                means = _means(model, val_loader, {"loss": loss_fn}, metrics)
-                record |= {f"val_{name}": mean for name, mean in means.items()}
-        yield record | {"lr": lr, "seconds": perf_counter() - began}
+    parts = model, train_loader, val_loader, loss_fn, optimizer
+    run = {"epochs": epochs, "start": start, "metrics": metrics}
+    events = train_events(*parts, **run, scheduler=scheduler, watch=watch)
+    return (event for event in events if isinstance(event, dict))
 
 
 def fit(
     model: nn.Module, train_loader: Iterable, val_loader: Iterable | None,
     loss_fn: Metric, optimizer: torch.optim.Optimizer, *, epochs: int, start: int = 0,
-    metrics: dict[str, Metric] | None = None, scheduler=None,
-    watch: Callable[[Iterable], Iterable] = iter,
+    metrics: dict[str, Metric] | None = None, scheduler=None, watch: Callable = iter,
 ) -> list[Record]:  # fmt: skip
     """Train at once, with the arguments of `train_epochs`; return the history."""
     parts = model, train_loader, val_loader, loss_fn, optimizer
@@ -100,7 +119,9 @@ def evaluate(model: nn.Module, loader: Iterable, metrics: dict[str, Metric]) -> 
     loss with class weights is averaged by examples and not by weights. The
     model is left in the mode in which it came.
     """
-    return _means(model, loader, {}, metrics)
+    means = {}
+    tuple(_means(means, model, loader, {}, metrics))  # to its end
+    return means
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Tensor:
@@ -145,20 +166,6 @@ class EarlyStopping:
         self.model.load_state_dict(self.best_weights)
 
 
-class _Epoch:
-    """One epoch's steps, with a length where the loader has one (for progress bars)."""
-
-    def __init__(self, model, loader, loss_fn, optimizer):
-        self.loader = loader
-        self.steps = train_steps(model, _pairs(loader), _checked(loss_fn), optimizer)
-
-    def __iter__(self):
-        return self.steps
-
-    def __len__(self):
-        return len(self.loader)
-
-
 @contextlib.contextmanager
 def _explained():
     """Leave an error as it is, and add a sentence where it is sure to help."""
@@ -171,13 +178,8 @@ def _explained():
         raise
 
 
-def _run_steps(steps, epoch, optimizer, scheduler):
-    """Exhaust an epoch's steps; return the mean loss and the last learning rate."""
-    taken = []
-    for loss, size in steps:
-        taken.append((loss, size, float(optimizer.param_groups[0]["lr"])))
-        if scheduler is not None:
-            scheduler.step()
+def _summary(taken, epoch, optimizer):
+    """Return an epoch's mean loss and last learning rate, if its numbers are sound."""
     _refuse({NO_BATCHES: not taken})
     losses, sizes, rates = zip(*taken, strict=True)
     finite = torch.stack(losses).isfinite().tolist()
@@ -191,9 +193,8 @@ def _run_steps(steps, epoch, optimizer, scheduler):
     return _mean(losses, sizes), rates[-1]
 
 
-@torch.no_grad()
-def _means(model, loader, first, metrics):
-    """Return the means of `first` and of `metrics`; None stands for the usual ones."""
+def _means(means, model, loader, first, metrics):
+    """Fill in each metric's mean over a loader, waiting after each of its batches."""
     device = next(model.parameters(), torch.empty(0)).device
     chosen = {name: _checked(m) for name, m in (first | (metrics or {})).items()}
     values, sizes = {}, []
@@ -201,17 +202,19 @@ def _means(model, loader, first, metrics):
     model.eval()
     try:
         for x, y in _pairs(loader):
-            logits, y = model(x.to(device)), y.to(device)
-            if metrics is None and _are_class_numbers(logits, y):
-                chosen["accuracy"] = accuracy
-            for name, metric in chosen.items():
-                values.setdefault(name, []).append(metric(logits, y))
+            with torch.no_grad():
+                logits, y = model(x.to(device)), y.to(device)
+                if metrics is None and _are_class_numbers(logits, y):
+                    chosen["accuracy"] = accuracy
+                for name, metric in chosen.items():
+                    values.setdefault(name, []).append(metric(logits, y))
             sizes.append(len(x))
+            yield
     finally:
         for module, mode in modes.items():
             module.training = mode
     _refuse({NO_BATCHES: not sizes})
-    return {name: _mean(found, sizes) for name, found in values.items()}
+    means |= {name: _mean(found, sizes) for name, found in values.items()}
 
 
 def _mean(values, sizes):
@@ -233,14 +236,13 @@ def _check_setup(model, loss_fn, optimizer, scheduler, metrics):
     trainable = {p for p in model.parameters() if p.requires_grad}
     stranger = "The optimizer holds none of this model's parameters: make a new one."
     plateau = 'Call scheduler.step(record["val_loss"]) in a loop over train_epochs.'
-    problems = {
+    _refuse({
         "loss_fn is a class: call it, as in nn.MSELoss().": type(loss_fn) is type,
         plateau: isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau),
         "No metric can be named loss: val_loss is that of loss_fn.": "loss" in metrics,
         "The model has nothing to train, or all of it is frozen.": not trainable,
         stranger: trainable.isdisjoint(_weights(optimizer)),
-    }
-    _refuse(problems)
+    })  # fmt: skip
 
 
 def _checked(function):

@@ -188,10 +188,10 @@ def test_scheduler_is_stepped_after_every_batch():
     schedule = lr_scheduler.OneCycleLR(parts[4], max_lr=1.0, total_steps=8)
     rates = []
 
-    def watch(steps):
-        for step in steps:
+    def watch(batches):
+        for batch in batches:
             rates.append(parts[4].param_groups[0]["lr"])
-            yield step
+            yield batch
 
     history = fit(*parts, epochs=2, scheduler=schedule, watch=watch)
 
@@ -278,10 +278,10 @@ def test_loader_without_length_works():
 
     lengths = []
 
-    def watch(steps):
+    def watch(batches):
         with pytest.raises(TypeError):
-            len(steps)
-        taken = list(steps)
+            len(batches)
+        taken = list(batches)
         lengths.append(len(taken))
         return taken
 
@@ -290,14 +290,14 @@ def test_loader_without_length_works():
     assert lengths == [2]
 
 
-def test_watch_sees_every_step_and_knows_their_number():
+def test_watch_sees_every_batch_and_knows_their_number():
     seen = []
 
-    def watch(steps):
-        seen.append(len(steps))
-        for loss, size in steps:
-            seen.append(size)
-            yield loss, size
+    def watch(batches):
+        seen.append(len(batches))
+        for x, y in batches:
+            seen.append(len(x))
+            yield x, y
 
     fit(*make_parts(), epochs=1, watch=watch)
     assert seen == [4, 16, 16, 16, 2]
@@ -615,17 +615,17 @@ def test_training_on_the_accelerator_with_batches_from_memory():
 
 
 class Interrupted:
-    """Wrap the steps of the epochs, and interrupt the second as Ctrl-C would."""
+    """Wrap the batches of the epochs, and interrupt the second as Ctrl-C would."""
 
     def __init__(self):
         self.epoch = 0
 
-    def __call__(self, steps):
+    def __call__(self, batches):
         self.epoch += 1
-        for step in steps:
+        for batch in batches:
             if self.epoch == 2:
                 raise KeyboardInterrupt
-            yield step
+            yield batch
 
 
 def test_interrupt_goes_through_fit():
