@@ -7,17 +7,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+# What `python -m jupyterlab` does, with this module within its reach.
+START = (
+    f"import sys; sys.path.insert(0, {str(ROOT)!a}); "
+    "from jupyterlab.labapp import main; main()"
+)
 
 
 def command(notebooks, options):
     """Return the command line that serves a folder to this machine alone."""
     return [
-        *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"),
+        *(sys.executable, "-c", START, "--ServerApp.ip=127.0.0.1"),
         f"--ServerApp.root_dir={notebooks}",
         "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
+        "--ContentsManager.pre_save_hook=tools.lab.forget_python_version",
         *options,
     ]
+
+
+def forget_python_version(model, **_):
+    """Save a notebook without the version of Python, so that git sees no change."""
+    if model["type"] == "notebook":
+        model["content"]["metadata"].get("language_info", {}).pop("version", None)
 
 
 if __name__ == "__main__":
