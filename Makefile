@@ -9,6 +9,7 @@ PYTHON ?= $(shell .venv/bin/python -c 'print(".venv/bin/python")' 2>&- || echo p
 VENV := .venv/bin/python
 PYTEST := $(VENV) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 INSTALL = @"$(PYTHON)" tools/install.py
+BIOME = npx --yes @biomejs/biome@2.6.8 lint --error-on-warnings
 
 unexport PYTHONDONTWRITEBYTECODE  # or each kernel would compile PyTorch's code anew
 
@@ -27,6 +28,8 @@ test: install
 lint: install
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
+	@if command -v npx >/dev/null; then $(BIOME) helpers/panels/web/*.js; \
+	else echo "There is no npx here, so the panels' JavaScript was not looked at."; fi
 
 notebooks: install
 	@$(VENV) -m tools.notebooks run $(ONLY)

@@ -11,6 +11,7 @@ PACKAGES = {
     "sklearn": "scikit-learn",
     "matplotlib": "matplotlib",
     "ipywidgets": "ipywidgets",
+    "anywidget": "anywidget",
     "tqdm": "tqdm",
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-# What `python -m jupyterlab` does, with this module within its reach.
+# What `python -m jupyterlab` does, with our own modules within its reach.
 START = (
     f"import sys; sys.path.insert(0, {str(ROOT)!a}); "
     "from jupyterlab.labapp import main; main()"
@@ -22,15 +22,10 @@ def command(notebooks, options):
         *(sys.executable, "-c", START, "--ServerApp.ip=127.0.0.1"),
         f"--ServerApp.root_dir={notebooks}",
         "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
-        "--ContentsManager.pre_save_hook=tools.lab.forget_python_version",
+        "--ContentsManager.pre_save_hook=tools.server.forget_python_version",
+        "--ServerApp.kernel_websocket_connection_class=tools.server.PromptConnection",
         *options,
     ]
-
-
-def forget_python_version(model, **_):
-    """Save a notebook without the version of Python, so that git sees no change."""
-    if model["type"] == "notebook":
-        model["content"]["metadata"].get("language_info", {}).pop("version", None)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import builtins
 import json
 import re
 
-PANEL = re.compile(r"\b(Explorer|TrainingPanel|DrawingPad)\(")
+PANEL = re.compile(r"^(\w+Panel|DrawingPad)\(", re.MULTILINE)
 
 
 def excerpt(path, preparation):

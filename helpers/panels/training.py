@@ -1,0 +1,230 @@
+"""A panel that trains: an asyncio task goes from event to event of the learner's loop.
+
+It pauses between them, so that the page is drawn, buttons answer, and other cells run.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from time import perf_counter
+
+import torch
+from ipywidgets import Dropdown, FloatLogSlider, HBox, IntSlider
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, RMSprop
+
+from helpers.data import Split, TensorLoader
+from helpers.panels.base import Panel, buttons, labelled, packed
+from helpers.plotting import logits_of
+from helpers.training import train_events
+
+OPTIMIZERS = {"SGD": SGD, "SGD with momentum": partial(SGD, momentum=0.9)}
+OPTIMIZERS |= {"RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW}
+SPEEDS = {f"{steps} steps a second": steps for steps in (2, 10, 30, 60)}
+SPEEDS["as fast as possible"] = math.inf
+TURN, GRID, MOST_POINTS = 0.09, 56, 600  # seconds of training between two pictures
+
+
+class Run:
+    """One line of the panel: what is known of a training so far."""
+
+    def __init__(self, number: int, name: str, epochs: int, history: Sequence = ()):
+        self.number, self.name, self.epochs, self.end = number, name, epochs, ""
+        self.records, self.batches, self.steps = list(history), 1, len(history)
+        self.losses = torch.tensor([record["train_loss"] for record in history])
+
+    def drawn(self) -> dict:
+        """Return what the page draws: of very many batches, means of some at a time."""
+        together = max(1, math.ceil(self.steps / MOST_POINTS))
+        whole = self.losses[: self.steps // together * together]
+        val = [(record["val_loss"], record["val_accuracy"]) for record in self.records]
+        words = {"id": self.number, "name": self.name, "end": self.end}
+        figures = {"train": whole.view(-1, together).mean(1), "val": torch.tensor(val)}
+        places = {"width": together / self.batches, "epochs": self.epochs}
+        return packed(words | figures | places)
+
+
+class TrainingPanel(Panel):
+    """Train with settings of your own, watch the curves grow, and compare the runs.
+
+    `make_model` returns a new model. A run has random numbers of its own, so equal
+    settings give equal curves whatever other cells do. `runs` are histories of `fit`
+    to compare with. Where the inputs are points of a plane, the regions that the
+    network gives to each class are drawn while they move. `speed` is 2, 10, 30 or 60
+    steps a second, or as fast as possible.
+    """
+
+    training: Run | None = None  # the only run of the kernel that may go on
+
+    def __init__(
+        self, make_model: Callable[[], nn.Module], train: Split, val: Split, *,
+        runs: Mapping[str, Sequence[Mapping]] | None = None, epochs: int = 20,
+        learning_rate: float = 0.01, batch_size: int = 32, optimizer: str = "Adam",
+        class_names: Sequence[str] = (), feature_names: Sequence[str] = ("x", "y"),
+        speed: float = math.inf, device: torch.device | str = "cpu", seed: int = 0,
+    ):  # fmt: skip
+        self.make_model, self.splits, self.seed = make_model, (train, val), seed
+        self.device, self.line = torch.device(device), "Choose, then press Train."
+        given = enumerate((runs or {}).items())
+        self.runs = [Run(i, name, len(run), run) for i, (name, run) in given]
+        self.given = self.made = len(self.runs)
+        self.run = self.task = self.grid = self.regions = None
+        self.stop()
+        rows = self._controls(learning_rate, epochs, optimizer, batch_size, speed)
+        names = [*class_names] or [str(i) for i in range(int(train.y.max()) + 1)]
+        fixed = {"given": self.given, "classes": names, "features": [*feature_names]}
+        if train.x.shape[1:] == (2,):
+            fixed |= self._plane(*train)
+        super().__init__(*rows, hand={"hidden": []}, **fixed)
+        self.picture.on_msg(lambda _, content, __: self.remove(content["remove"]))
+
+    def _controls(self, learning_rate, epochs, optimizer, batch_size, speed):
+        rates = {"min": -5, "max": 1, "step": 0.1, "readout_format": ".2g"}
+        sizes = sorted({8, 16, 32, 64, 128, 256, 512, batch_size})
+        row = (
+            labelled(FloatLogSlider, "learning rate", learning_rate, **rates),
+            labelled(IntSlider, "epochs", epochs, min=1, max=max(100, 5 * epochs)),
+            labelled(Dropdown, "optimizer", optimizer, options=[*OPTIMIZERS]),
+            labelled(Dropdown, "batch size", batch_size, options=sizes),
+            labelled(Dropdown, "speed", speed, options=SPEEDS),
+        )
+        self.rate, self.epochs, self.optimizer, self.size, self.speed = row
+        actions = {"Train": self.train, "Stop": self.stop, "Step": self.step}
+        below = buttons(actions | {"Clear my runs": self.remove})
+        self.train_button = below.children[0]
+        return HBox(row), below
+
+    def _plane(self, x, y):
+        """Return the points of a plane, and keep a grid on which regions are drawn."""
+        xlim, ylim = torch.stack([x.amin(0) - 0.3, x.amax(0) + 0.3], dim=1).tolist()
+        across, down = torch.linspace(*xlim, GRID), torch.linspace(*ylim, GRID).flip(0)
+        self.grid = torch.cartesian_prod(down, across).flip(1).to(self.device)
+        return {"points": x.float(), "labels": y.byte(), "xlim": xlim, "ylim": ylim}
+
+    def train(self) -> asyncio.Task:
+        """Begin a run; while one is under way, pause it or let it go on."""
+        return self._go(paused=self.run is not None and not self.paused)
+
+    def step(self) -> asyncio.Task:
+        """Take a single step, of a new run if none is under way, and wait."""
+        return self._go(paused=True, wanted=1)
+
+    def stop(self) -> None:
+        """End the run that is under way, in whichever panel."""
+        TrainingPanel.training = None
+
+    def remove(self, number: int | None = None) -> None:
+        """Remove a run, or all but those that were there from the beginning."""
+        gone = range(self.given, self.made) if number is None else {number}
+        self.runs = [run for run in self.runs if run.number not in gone]
+        self.update()
+
+    def _go(self, paused, wanted=0):
+        """Go on as told, with a new run if none is under way."""
+        if self.run is None:
+            settings = f"{self.optimizer.value}, lr {self.rate.value:.3g}"
+            name = f"{self.made - self.given + 1}: {settings}, batch {self.size.value}"
+            self.run = Run(self.made, name, self.epochs.value)
+            self.made, self.wanted = self.made + 1, 0
+            TrainingPanel.training = self.run
+            self.task = asyncio.get_running_loop().create_task(self._advance())
+        self.paused, self.wanted = paused, self.wanted + wanted
+        self.train_button.description = "Go on" if paused else "Pause"
+        return self.task
+
+    async def _advance(self):
+        """Be the task: train in short turns, and say how it ended."""
+        began, run, over = perf_counter(), self.run, False
+        try:
+            random = OwnRandomNumbers(self.seed, self.device)
+            events = self._events(random)
+            while TrainingPanel.training is run and not over:
+                over = self._take_turn(events, random)
+                self._show_growth(perf_counter() - began)
+                pause = 0.03 if self.paused else max(0.002, 1 / self.speed.value)
+                await asyncio.sleep(pause)
+            if not over:
+                run.end = f"stopped after {len(run.records)} of {run.epochs} epochs."
+        except (Exception, KeyboardInterrupt) as error:  # of the learner's own model
+            run.end = (
+                str(error) if isinstance(error, FloatingPointError) else repr(error)
+            )
+        self._end(run.end or f"finished in {perf_counter() - began:.1f} s.")
+
+    def _events(self, random):
+        """Make all that training takes; return its events."""
+        (train, val), more = self.splits, {"seed": self.seed, "device": self.device}
+        train = TensorLoader(*train, batch_size=self.size.value, shuffle=True, **more)
+        val = TensorLoader(*val, batch_size=500, **more)
+        with random:
+            self.model = self.make_model().to(self.device)
+        make_optimizer = OPTIMIZERS[self.optimizer.value]
+        optimizer = make_optimizer(self.model.parameters(), lr=self.rate.value)
+        self.run.batches = len(train)
+        self.run.losses = torch.empty(self.run.epochs * len(train))
+        parts = self.model, train, val, nn.CrossEntropyLoss(), optimizer
+        return train_events(*parts, epochs=self.run.epochs)
+
+    def _take_turn(self, events, random) -> bool:
+        """Train for a short while; return whether the run is over."""
+        run, until = self.run, perf_counter() + (TURN if self.run.steps else 0.02)
+        allowed = math.inf if self.speed.value == math.inf else 1
+        if self.paused:
+            allowed, self.wanted = self.wanted, 0
+        with random:
+            for event in events if allowed else ():
+                if isinstance(event, dict):
+                    run.records.append(event)
+                elif event is not None:
+                    run.losses[run.steps] = event
+                    run.steps, allowed = run.steps + 1, allowed - 1
+                validating = run.steps == run.batches * (len(run.records) + 1)
+                if perf_counter() > until or (allowed < 1 and not validating):
+                    break
+        return len(run.records) == run.epochs
+
+    def _show_growth(self, seconds):
+        """Send the growing run to the page."""
+        run, self.regions = self.run, self.grid is not None and self._regions()
+        live = {"run": run.drawn(), "seconds": seconds, "paused": self.paused}
+        done = run.steps / (run.epochs * run.batches)
+        self.picture.live = packed(live | {"done": done, "regions": self.regions})
+
+    def _regions(self):
+        """Return the class at each point of the grid, and how sure the network is."""
+        logits = logits_of(self.model, self.grid).nan_to_num()
+        shares, classes = logits.softmax(1).max(1)
+        return torch.cat([classes, 255 * shares]).byte()
+
+    def _end(self, how):
+        """Keep the run, and show how it ended."""
+        self.line = f"Run {self.run.name}: {how}"
+        self.runs, self.run = self.runs + [self.run] * (self.run.steps > 0), None
+        self.train_button.description = "Train"
+        self.update()
+        self.picture.live = {}
+
+    def numbers(self) -> dict:
+        """Return all runs but the growing one, and how the latest ended."""
+        runs = [run.drawn() for run in self.runs]
+        return {"runs": runs, "line": self.line, "regions": self.regions}
+
+
+class OwnRandomNumbers:
+    """Random numbers that do not depend on what is drawn outside of `with`."""
+
+    def __init__(self, seed: int, device: torch.device):
+        cpu = device.type == "cpu"
+        self.sources = [torch] if cpu else [torch, torch.get_device_module(device)]
+        self.states = [source.get_rng_state() for source in self.sources]
+        torch.manual_seed(seed)
+        self._swap()
+
+    def _swap(self, *_):
+        states = [source.get_rng_state() for source in self.sources]
+        for source, state in zip(self.sources, self.states, strict=True):
+            source.set_rng_state(state)
+        self.states = states
+
+    __enter__ = __exit__ = _swap
