@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -50,6 +51,12 @@ def make_panel(make_model=make_model, columns=4, **options):
     return TrainingPanel(make_model, *splits, **options)
 
 
+def finish(coroutine):
+    """Run a coroutine in a thread of its own: a browser test may have left a loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 async def trained(panel, **settings):
     """Train to the end; return the run."""
     for name, value in settings.items():
@@ -72,7 +79,7 @@ async def until(condition):
 
 def test_panel_trains_as_fit_does():
     panel = make_panel()
-    run = asyncio.run(trained(panel))
+    done = finish(trained(panel))
 
     torch.manual_seed(0)
     model = make_model()
@@ -81,7 +88,7 @@ def test_panel_trains_as_fit_does():
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     history = fit(model, *loaders, nn.CrossEntropyLoss(), optimizer, epochs=3)
 
-    for ours, theirs in zip(run.records, history, strict=True):
+    for ours, theirs in zip(done.records, history, strict=True):
         assert ours["train_loss"] == theirs["train_loss"]
         assert ours["val_loss"] == pytest.approx(theirs["val_loss"])
     assert re.fullmatch(
@@ -103,7 +110,7 @@ def test_equal_settings_give_equal_curves_whatever_other_cells_draw():
         await draw_beside(panel.train())
         return first, panel.runs[-1]
 
-    first, second = asyncio.run(both())
+    first, second = finish(both())
     assert torch.equal(first.losses, second.losses)
 
 
@@ -111,7 +118,7 @@ def test_training_leaves_the_random_numbers_of_other_cells_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    asyncio.run(trained(make_panel()))
+    finish(trained(make_panel()))
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -142,7 +149,7 @@ def test_first_losses_are_shown_long_before_the_first_epoch_ends():
         await panel.task
         return live
 
-    live = asyncio.run(watch())
+    live = finish(watch())
     assert 1 <= len(floats(live["run"]["train"])) < 15
     assert len(live["run"]["val"]) == 0
     assert not live["paused"]
@@ -158,7 +165,7 @@ def test_stop_ends_a_run_within_an_epoch_and_keeps_what_it_has():
         panel.stop()
         await panel.task
 
-    asyncio.run(stop())
+    finish(stop())
     (run,) = panel.runs
     assert 2 < run.steps < 15
     assert run.end == "stopped after 0 of 50 epochs."
@@ -185,7 +192,7 @@ def test_paused_run_waits_and_goes_on():
         panel.stop()
         await panel.task
 
-    asyncio.run(pause())
+    finish(pause())
 
 
 def test_step_takes_one_step_and_goes_on_over_the_end_of_an_epoch():
@@ -202,7 +209,7 @@ def test_step_takes_one_step_and_goes_on_over_the_end_of_an_epoch():
         await panel.task
         return taken
 
-    assert asyncio.run(step()) == [(1, 0), (2, 1), (3, 1)]
+    assert finish(step()) == [(1, 0), (2, 1), (3, 1)]
     assert len(panel.runs[0].records) == 2
 
 
@@ -215,7 +222,7 @@ def test_slow_speed_takes_a_step_at_a_time(monkeypatch):
         return sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", note)
-    asyncio.run(trained(panel))
+    finish(trained(panel))
     steps = [taken for _, taken in pauses]
     assert {seconds for seconds, _ in pauses} == {0.5}
     assert sorted(set(steps)) == list(range(1, 25))
@@ -230,7 +237,7 @@ def test_only_one_run_of_a_kernel_goes_on():
         second.train()
         await asyncio.wait({first.task, second.task})
 
-    asyncio.run(both())
+    finish(both())
     assert first.runs[0].end.startswith("stopped")
     assert second.runs[0].end == ""
 
@@ -244,7 +251,7 @@ def test_a_new_panel_ends_the_run_of_one_before():
         make_panel()
         await first.task
 
-    asyncio.run(run_the_cell_again())
+    finish(run_the_cell_again())
     assert first.runs[0].end.startswith("stopped")
 
 
@@ -256,7 +263,7 @@ def test_diverged_run_is_told():
         panel.splits[0].x.mul_(1e30)
         await trained(panel)
 
-    asyncio.run(both())
+    finish(both())
     assert "Training diverged in epoch 1" in panel.line
     assert "try a tenth of it" in panel.line
     assert panel.runs[1].records == []
@@ -279,13 +286,13 @@ def test_error_or_interrupt_is_told_and_the_panel_stays_usable(error):
         panel.stop()
         await panel.task
 
-    asyncio.run(fail())
+    finish(fail())
     assert panel.runs[0].end.startswith("stopped")
 
 
 def test_model_that_cannot_be_made_is_told():
     panel = make_panel(lambda: 1 / 0)
-    asyncio.run(panel_task(panel))
+    finish(panel_task(panel))
     assert "ZeroDivisionError" in panel.line
 
 
@@ -314,7 +321,7 @@ def test_given_runs_stay_when_ones_own_are_removed():
         for _ in range(3):
             await panel.train()
 
-    asyncio.run(three())
+    finish(three())
     names = [run["name"].split(":")[0] for run in panel.picture.data["runs"]]
     assert names == ["given", "1", "2", "3"]
     panel.picture._handle_custom_msg({"remove": 2}, [])
@@ -336,7 +343,7 @@ def test_regions_of_a_plane_are_those_of_the_network_and_move():
         panel.stop()
         await panel.task
 
-    asyncio.run(some())
+    finish(some())
     n, fixed = training.GRID, panel.picture.fixed
     top_left = torch.tensor([[fixed["xlim"][0], fixed["ylim"][1]]])
     panel.model.eval()
