@@ -264,7 +264,7 @@ def test_diverged_run_is_told():
         await trained(panel)
 
     finish(both())
-    assert "Training diverged in epoch 1" in panel.line
+    assert ": Training diverged in epoch 1" in panel.line
     assert "try a tenth of it" in panel.line
     assert panel.runs[1].records == []
 
@@ -302,10 +302,10 @@ async def panel_task(panel):
 
 def test_very_long_run_is_drawn_as_means_of_some_batches():
     run = training.Run(0, "long", epochs=1)
-    run.losses, run.batches, run.steps = torch.arange(2500.0), 2500, 2500
+    run.losses, run.batches, run.steps = torch.arange(2503.0), 2503, 2503
     drawn = run.drawn()
     assert floats(drawn["train"])[:2].tolist() == [2, 7]
-    assert (len(drawn["train"]) // 4, drawn["width"]) == (500, 5 / 2500)
+    assert (len(drawn["train"]) // 4, drawn["width"]) == (500, 5 / 2503)
 
 
 def test_given_runs_stay_when_ones_own_are_removed():
@@ -386,6 +386,7 @@ def test_ball_rolls_into_the_valley_and_leaves_a_trail():
     panel.roll(100)
     slope = panel.at(panel.picture.hand["weight"])[1]
     assert abs(slope) < 1e-3
+    assert 5 < len(panel.picture.data["path"]) < 50  # it stops when nothing moves
     assert panel.picture.data["trail"][:2] == [-1.5, first]
     assert panel.picture.data["path"][0] == first
     panel.roll(0)
@@ -544,9 +545,11 @@ def test_strokes_are_answered_with_probabilities_and_maps(pad):
 
 def test_test_images_that_it_gets_wrong_can_be_looked_at(pad):
     assert pad.picture.fixed["labels"] == [8, 0]
+    pad.picture.hand = {"ink": inked(), "example": 0}
+    assert pad.picture.data["note"] == "Its label is 8."
     pad.picture.hand = {"ink": inked(), "example": 1}
     assert floats(pad.picture.data["probabilities"]).argmax() == 7
-    assert pad.picture.data["note"] == "It is a 0."
+    assert pad.picture.data["note"] == "Its label is 0."
 
 
 def test_clear_empties_the_square(pad):
@@ -573,6 +576,13 @@ def test_network_without_convolutions_has_no_maps():
 
 
 # All of them
+
+
+def test_page_is_answered_even_if_nothing_changes():
+    panel = make_panel()
+    before = panel.picture.data
+    panel.picture.hand = {"hidden": [7]}
+    assert panel.picture.data != before
 
 
 def test_what_the_browser_loads_is_one_module(tmp_path):

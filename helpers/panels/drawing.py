@@ -49,7 +49,7 @@ class DrawingPad(Panel):
         chosen, shares, note = self.picture.hand["example"], torch.zeros(0), ""
         x, maps = like_mnist(self.picture.hand["ink"]), shares.view(0, 1, 1)
         if chosen is not None:
-            x, note = self.images[chosen][None], f"It is a {self.labels[chosen]}."
+            x, note = self.images[chosen][None], f"Its label is {self.labels[chosen]}."
         if x.any():
             shares, maps = self.predict(x)[0], self.maps
         return {

@@ -23,7 +23,7 @@ OPTIMIZERS = {"SGD": SGD, "SGD with momentum": partial(SGD, momentum=0.9)}
 OPTIMIZERS |= {"RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW}
 SPEEDS = {f"{steps} steps a second": steps for steps in (2, 10, 30, 60)}
 SPEEDS["as fast as possible"] = math.inf
-TURN, GRID, MOST_POINTS = 0.09, 56, 600  # seconds of training between two pictures
+TURN, GRID, MOST_POINTS = 0.08, 56, 600  # seconds of training between two pictures
 
 
 class Run:

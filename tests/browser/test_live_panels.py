@@ -388,7 +388,7 @@ def test_digit_is_drawn_and_answered_while_it_is_drawn(panel):
     choice = pad.locator(".panel-example").nth(2)
     label = choice.get_attribute("aria-label")[-1]
     choice.click()
-    expect(said).to_contain_text(f"It is a {label}.")
+    expect(said).to_contain_text(f"Its label is {label}.")
 
 
 def draw_by_finger(page, places):
