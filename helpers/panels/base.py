@@ -54,12 +54,11 @@ class Panel:
 
     def update(self, _=None) -> None:
         """Send new numbers to the page, or say what went wrong."""
-        before = self.picture.data
         try:
             found = packed(self.numbers())
         except Exception as error:  # of the learner's own functions
-            found = before | {"error": repr(error)}
-        self.picture.data = found | {"turn": before.get("turn", 0) + 1}
+            found = {"error": told(error)}
+        self.picture.data = found | {"turn": self.picture.data.get("turn", 0) + 1}
 
     def __repr__(self):
         return SENTENCE
@@ -69,14 +68,24 @@ class Panel:
         display({"text/html": STAND_IN, "text/plain": SENTENCE}, raw=True)
 
 
+def told(error: BaseException) -> str:
+    """Return an error, and the hints that were added to it, in one line."""
+    return " ".join(
+        [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+    )
+
+
 def packed(found: dict) -> dict:
-    """Turn each tensor into bytes, as JSON would have no inf and no nan."""
+    """Turn each tensor into bytes, as JSON has neither inf nor nan."""
     tensors = {n: v.detach().cpu() for n, v in found.items() if torch.is_tensor(v)}
+    tensors = {
+        n: v if v.dtype == torch.uint8 else v.float() for n, v in tensors.items()
+    }
     return found | {name: v.numpy().tobytes() for name, v in tensors.items()}
 
 
 def labelled(control, name: str, value, changed=None, **options):
-    """Make a control with its name beside it, which calls `changed` when it is."""
+    """Make a control with its name beside it; a change of its value calls `changed`."""
     made = control(description=name, value=value, **options)
     made.observe(changed or (lambda _: None), "value")
     return made

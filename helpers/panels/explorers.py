@@ -67,11 +67,14 @@ class LogitsPanel(Panel):
         self.names = list(names)
         settings = ToggleButtons, "true class", true_class, self.update
         self.true_class = labelled(*settings, options=self.names)
+        logits = [*logits, *[0.0] * len(self.names)][: len(self.names)]
         super().__init__(self.true_class, hand={"logits": logits}, names=self.names)
 
     def numbers(self) -> dict:
         """Compute softmax, cross-entropy and its gradient."""
-        logits = torch.tensor(self.picture.hand["logits"], requires_grad=True)
+        logits = torch.tensor(
+            [*map(float, self.picture.hand["logits"])]
+        ).requires_grad_()
         true = self.names.index(self.true_class.value)
         loss = F.cross_entropy(logits, torch.tensor(true))
         (gradient,) = torch.autograd.grad(loss, logits)
@@ -135,7 +138,7 @@ class NoisePanel(Panel):
         self.size = labelled(*settings, options=self.sizes)
         spreads = [self.batches(size).std(0).norm() for size in self.sizes]
         super().__init__(
-            self.size, hand={}, sizes=torch.tensor(self.sizes, dtype=torch.float32),
+            self.size, hand={}, sizes=torch.tensor(self.sizes),
             spreads=torch.stack(spreads), full=-gradients.mean(0),
             reach=2.5 * gradients.std(0) + gradients.mean(0).abs(),
         )  # fmt: skip

@@ -6,6 +6,7 @@ It pauses between them, so that the page is drawn, buttons answer, and other cel
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from time import perf_counter
 
@@ -15,7 +16,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from helpers.data import Split, TensorLoader
-from helpers.panels.base import Panel, buttons, labelled, packed
+from helpers.panels.base import Panel, buttons, labelled, packed, told
 from helpers.plotting import logits_of
 from helpers.training import train_events
 
@@ -27,12 +28,22 @@ TURN, GRID, MOST_POINTS = 0.08, 56, 600  # seconds of training between two pictu
 
 
 class Run:
-    """One line of the panel: what is known of a training so far."""
+    """One line of the panel: what is known of a training run so far."""
 
     def __init__(self, number: int, name: str, epochs: int, history: Sequence = ()):
         self.number, self.name, self.epochs, self.end = number, name, epochs, ""
         self.records, self.batches, self.steps = list(history), 1, len(history)
         self.losses = torch.tensor([record["train_loss"] for record in history])
+
+    @property
+    def is_validating(self) -> bool:
+        """Tell whether an epoch's steps are taken, and its record is still to come."""
+        return self.steps == self.batches * (len(self.records) + 1)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether all epochs are done."""
+        return len(self.records) == self.epochs
 
     def drawn(self) -> dict:
         """Return what the page draws: of very many batches, means of some at a time."""
@@ -65,11 +76,15 @@ class TrainingPanel(Panel):
         speed: float = math.inf, device: torch.device | str = "cpu", seed: int = 0,
     ):  # fmt: skip
         self.make_model, self.splits, self.seed = make_model, (train, val), seed
-        self.device, self.line = torch.device(device), "Choose, then press Train."
+        self.device = torch.device(device)
+        self.line = "Choose the settings, then press Train."
         given = enumerate((runs or {}).items())
         self.runs = [Run(i, name, len(run), run) for i, (name, run) in given]
         self.given = self.made = len(self.runs)
         self.run = self.task = self.grid = self.regions = None
+        self.loop = (
+            asyncio._get_running_loop()
+        )  # as buttons may call from other threads
         self.stop()
         rows = self._controls(learning_rate, epochs, optimizer, batch_size, speed)
         names = [*class_names] or [str(i) for i in range(int(train.y.max()) + 1)]
@@ -99,14 +114,14 @@ class TrainingPanel(Panel):
         """Return the points of a plane, and keep a grid on which regions are drawn."""
         xlim, ylim = torch.stack([x.amin(0) - 0.3, x.amax(0) + 0.3], dim=1).tolist()
         across, down = torch.linspace(*xlim, GRID), torch.linspace(*ylim, GRID).flip(0)
-        self.grid = torch.cartesian_prod(down, across).flip(1).to(self.device)
-        return {"points": x.float(), "labels": y.byte(), "xlim": xlim, "ylim": ylim}
+        self.grid = torch.cartesian_prod(down, across).flip(1).to(self.device, x.dtype)
+        return {"points": x, "labels": y.byte(), "xlim": xlim, "ylim": ylim}
 
-    def train(self) -> asyncio.Task:
+    def train(self) -> Future:
         """Begin a run; while one is under way, pause it or let it go on."""
-        return self._go(paused=self.run is not None and not self.paused)
+        return self._go()
 
-    def step(self) -> asyncio.Task:
+    def step(self) -> Future:
         """Take a single step, of a new run if none is under way, and wait."""
         return self._go(paused=True, wanted=1)
 
@@ -120,37 +135,42 @@ class TrainingPanel(Panel):
         self.runs = [run for run in self.runs if run.number not in gone]
         self.update()
 
-    def _go(self, paused, wanted=0):
+    def _go(self, paused=None, wanted=0):
         """Go on as told, with a new run if none is under way."""
-        if self.run is None:
+        going = self.run is not None and self.run is TrainingPanel.training
+        if not going:
             settings = f"{self.optimizer.value}, lr {self.rate.value:.3g}"
             name = f"{self.made - self.given + 1}: {settings}, batch {self.size.value}"
-            self.run = Run(self.made, name, self.epochs.value)
-            self.made, self.wanted = self.made + 1, 0
-            TrainingPanel.training = self.run
-            self.task = asyncio.get_running_loop().create_task(self._advance())
-        self.paused, self.wanted = paused, self.wanted + wanted
-        self.train_button.description = "Go on" if paused else "Pause"
+            self.run = TrainingPanel.training = Run(self.made, name, self.epochs.value)
+            self.made, self.wanted, self.allowed = self.made + 1, 0, 0
+            loop = self.loop or asyncio.get_running_loop()
+            self.task = asyncio.run_coroutine_threadsafe(self._advance(), loop)
+        self.paused = going and not self.paused if paused is None else paused
+        self.wanted = self.wanted + wanted if self.paused else 0
+        self.train_button.description = "Go on" if self.paused else "Pause"
         return self.task
 
     async def _advance(self):
         """Be the task: train in short turns, and say how it ended."""
-        began, run, over = perf_counter(), self.run, False
+        began = before = perf_counter()
+        run, over, shown = self.run, False, None
         try:
             random = OwnRandomNumbers(self.seed, self.device)
             events = self._events(random)
             while TrainingPanel.training is run and not over:
-                over = self._take_turn(events, random)
-                self._show_growth(perf_counter() - began)
-                pause = 0.03 if self.paused else max(0.002, 1 / self.speed.value)
-                await asyncio.sleep(pause)
+                now = perf_counter()
+                began += (now - before) * self.paused
+                over, before = self._take_turn(events, random, now - before), now
+                if shown != (shown := (run.steps, len(run.records), self.paused)):
+                    self._show_growth(perf_counter() - began)
+                await asyncio.sleep(0.002 if self.allowed == math.inf else 0.02)
             if not over:
                 run.end = f"stopped after {len(run.records)} of {run.epochs} epochs."
         except (Exception, KeyboardInterrupt) as error:  # of the learner's own model
             run.end = (
-                str(error) if isinstance(error, FloatingPointError) else repr(error)
+                str(error) if isinstance(error, FloatingPointError) else told(error)
             )
-        self._end(run.end or f"finished in {perf_counter() - began:.1f} s.")
+        self._end(run, run.end or f"finished in {perf_counter() - began:.1f} s.")
 
     def _events(self, random):
         """Make all that training takes; return its events."""
@@ -166,23 +186,24 @@ class TrainingPanel(Panel):
         parts = self.model, train, val, nn.CrossEntropyLoss(), optimizer
         return train_events(*parts, epochs=self.run.epochs)
 
-    def _take_turn(self, events, random) -> bool:
+    def _take_turn(self, events, random, seconds) -> bool:
         """Train for a short while; return whether the run is over."""
         run, until = self.run, perf_counter() + (TURN if self.run.steps else 0.02)
-        allowed = math.inf if self.speed.value == math.inf else 1
+        saved = self.allowed + self.speed.value * seconds  # of the steps, but not many
+        self.allowed = min(saved, 1 + self.speed.value * TURN)
         if self.paused:
-            allowed, self.wanted = self.wanted, 0
+            self.allowed, self.wanted = self.wanted, 0
         with random:
-            for event in events if allowed else ():
+            while (self.allowed >= 1 or run.is_validating) and not run.is_over:
+                if perf_counter() > until:
+                    break
+                event = next(events)
                 if isinstance(event, dict):
                     run.records.append(event)
                 elif event is not None:
                     run.losses[run.steps] = event
-                    run.steps, allowed = run.steps + 1, allowed - 1
-                validating = run.steps == run.batches * (len(run.records) + 1)
-                if perf_counter() > until or (allowed < 1 and not validating):
-                    break
-        return len(run.records) == run.epochs
+                    run.steps, self.allowed = run.steps + 1, self.allowed - 1
+        return run.is_over
 
     def _show_growth(self, seconds):
         """Send the growing run to the page."""
@@ -197,11 +218,16 @@ class TrainingPanel(Panel):
         shares, classes = logits.softmax(1).max(1)
         return torch.cat([classes, 255 * shares]).byte()
 
-    def _end(self, how):
+    def _end(self, run, how):
         """Keep the run, and show how it ended."""
-        self.line = f"Run {self.run.name}: {how}"
-        self.runs, self.run = self.runs + [self.run] * (self.run.steps > 0), None
-        self.train_button.description = "Train"
+        self.line, self.runs = (
+            f"Run {run.name}: {how}",
+            self.runs + [run] * (run.steps > 0),
+        )
+        if self.run is run:
+            self.train_button.description = "Train"
+        if TrainingPanel.training is run:
+            self.stop()
         self.update()
         self.picture.live = {}
 

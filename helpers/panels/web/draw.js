@@ -142,13 +142,14 @@ export class Plot {
 
   /** Write the names of lines at their ends, one below the other. */
   names(ends) {
-    let free = -Infinity;
     const { x: left, y: top, width, height } = this.inner;
-    for (const { key, name, x, y, look } of ends.sort((a, b) => a.y - b.y)) {
-      const at = Math.max(clamp(y, top + 4, top + height) + 4, free);
-      free = at + 14;
-      this.text(`name ${key}`, Math.min(x, left + width) + 7, at, name, "start", { class: "panel-text panel-name", fill: colour(look) });
-    }
+    const gap = Math.min(14, height / ends.length);
+    let free = -Infinity;
+    ends.sort((a, b) => a.y - b.y).forEach(({ key, name, x, y, look }, i) => {
+      const at = clamp(Math.max(y + 4, free), top + 8, top + height + 4 - gap * (ends.length - 1 - i));
+      free = at + gap;
+      this.text(`name ${key}`, Math.min(x, left + width) + 7, at, name, "start", { class: "panel-text panel-name", style: `fill: ${colour(look)}` });
+    });
   }
 
   /** End a drawing: take away the marks that it has not drawn. */

@@ -7,7 +7,9 @@ export function DrawingPad(model, el) {
   const fixed = model.get("fixed");
   const top = add(el, "div", { class: "panel-row panel-pad" });
   const help = "a square to draw a digit in: the arrow keys move the pen, Space lowers and lifts it, Delete clears";
-  const square = add(top, "canvas", { width: SIDE, height: SIDE, class: "panel-ink", tabindex: 0, role: "application", "aria-label": help });
+  const holder = add(top, "div", { class: "panel-holder" });
+  const square = add(holder, "canvas", { width: SIDE, height: SIDE, class: "panel-ink", tabindex: 0, role: "application", "aria-label": help });
+  const tip = add(holder, "div", { class: "panel-tip" });
   const answer = add(top, "div", { class: "panel-answer" });
   const said = add(answer, "div", { role: "status", class: "panel-said" });
   const [digit, words, seen] = [add(said, "strong"), add(said, "span"), add(said, "figure")];
@@ -21,12 +23,12 @@ export function DrawingPad(model, el) {
   });
   const maps = add(el, "div", { class: "panel-row panel-maps", role: "img" });
   const row = add(el, "div", { class: "panel-row" });
-  if (fixed.labels.length) add(row, "span", {}, "It got these wrong:");
+  if (fixed.labels.length) add(row, "span", {}, "The network got these wrong:");
   const image = (i) => bytes(fixed.images).subarray(784 * i, 784 * (i + 1));
   const side = Math.sqrt(bytes(model.get("hand").ink).length);
   const pen = square.getContext("2d", { willReadFrequently: true });
   const copy = document.createElement("canvas"); // the ink as Python has it
-  let [shown, drawing, typing, down, place] = ["", false, false, false, [SIDE / 2, SIDE / 2]];
+  let [shown, sent, drawing, typing, down, place] = ["", [], false, false, false, [SIDE / 2, SIDE / 2]];
 
   fixed.labels.forEach((label, i) => {
     const choice = add(row, "button", { type: "button", class: "panel-example", "aria-label": `test image ${i + 1}, a ${label}` });
@@ -61,7 +63,8 @@ export function DrawingPad(model, el) {
     Object.assign(copy, { width: side, height: side });
     copy.getContext("2d").drawImage(square, 0, 0, side, side);
     const { data } = copy.getContext("2d").getImageData(0, 0, side, side);
-    tell(model, { ink: Uint8Array.from({ length: side * side }, (_, i) => data[4 * i + 3]), example: null });
+    sent = Uint8Array.from({ length: side * side }, (_, i) => data[4 * i + 3]);
+    tell(model, { ink: sent, example: null });
   }
 
   draggable(square, (_x, _y, event) => {
@@ -83,6 +86,7 @@ export function DrawingPad(model, el) {
   square.addEventListener("keydown", ({ key }) => {
     if (key === " ") down = !down;
     if (key === " " && down) stroke(place, place);
+    if (key === "Delete" || key === "Backspace") down = false;
     if (key === "Delete" || key === "Backspace") tell(model, { ink: new Uint8Array(side ** 2), example: null });
     if (key === " ") event.preventDefault();
   });
@@ -94,14 +98,15 @@ export function DrawingPad(model, el) {
   function draw() {
     const [data, hand, theme] = [model.get("data"), model.get("hand"), mixer(el, "--panel-ink").key];
     if (theme !== shown) for (const [i, canvas] of row.querySelectorAll("canvas").entries()) grey(canvas, image(i), 28);
-    if (!drawing && !down) restore(hand);
+    const same = theme === shown && hand.example === null && bytes(hand.ink).every((value, i) => value === sent[i]);
+    if (!drawing && !same) restore(hand);
     shown = theme;
-    Object.assign(pen, { lineWidth: 2, fillStyle: getComputedStyle(el).getPropertyValue("--panel-1") });
-    if (typing && !down) pen.fillRect(place[0] - 5, place[1] - 5, 10, 10);
+    tip.hidden = !typing;
+    tip.style.cssText = `left: ${(100 * place[0]) / SIDE}%; top: ${(100 * place[1]) / SIDE}%`;
     const shares = floats(data.probabilities);
     const best = shares.indexOf(Math.max(...shares));
     digit.textContent = shares.length ? best : "?";
-    words.textContent = data.error ?? (shares.length ? `${percent(shares[best])}. ${data.note}` : "Draw a digit in the square.");
+    words.textContent = shares.length ? `${percent(shares[best])}. ${data.note}` : "Draw a digit in the square.";
     bars.forEach(({ bar, fill, text }, i) => {
       fill.style.width = `${100 * (shares[i] ?? 0)}%`;
       bar.classList.toggle("panel-best", shares.length > 0 && i === best);

@@ -17,7 +17,12 @@ export function TangentPanel(model, el) {
   };
   const put = (weight) => tell(model, { weight: clamp(weight, low, high) });
   const move = (across, up) => put(model.get("hand").weight + ((across + up) * (high - low)) / 200);
-  draggable(plot.svg, (x) => put(plot.x.invert(x)), () => plot.elements.get("ball"));
+  const drag = (x) => {
+    cancelAnimationFrame(rolling);
+    rolling = 0;
+    put(plot.x.invert(x));
+  };
+  draggable(plot.svg, drag, () => plot.elements.get("ball"));
 
   /** Let the ball go along the points that Python has computed. */
   function roll(path) {

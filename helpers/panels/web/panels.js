@@ -5,7 +5,7 @@ import { TrainingPanel } from "./training.js";
 
 const KINDS = { DrawingPad, LogitsPanel, NoisePanel, RacePanel, TangentPanel, TrainingPanel };
 const GONE = "The kernel that answered this panel has ended. Run the cell again to go on.";
-const SILENT = "No answer from the kernel: it is busy with another cell, or has ended. If this stays, run the cell again.";
+const SILENT = "No answer from the kernel: it is busy with another cell, or has ended. If this message stays, run the cell again.";
 
 /** Give ipywidgets' controls the names that they lack. */
 function nameControls(root) {
@@ -42,7 +42,7 @@ function render({ model, el }) {
   const redraw = () => {
     due = due || requestAnimationFrame(() => {
       due = 0;
-      if (el.clientWidth) draw();
+      if (el.clientWidth && !model.get("data").error) draw();
     });
   };
   for (const trait of ["data", "live", "hand"])
@@ -63,7 +63,7 @@ function render({ model, el }) {
     const now = performance.now();
     const waited = Math.max(asked && now - asked, model.get("live").paused === false ? now - heard : 0);
     const gone = el.closest(".jupyter-widgets-disconnected");
-    const text = gone ? GONE : waited > 3000 ? SILENT : "";
+    const text = model.get("data").error ?? (gone ? GONE : waited > 3000 ? SILENT : "");
     if (trouble.textContent !== text) trouble.textContent = text;
   }, 500);
   return () => {

@@ -40,11 +40,13 @@ export function TrainingPanel(model, el) {
 
   /** Choose axes on which a very long or a diverged run doesn't squash the others. */
   function limits(runs) {
-    const [longest, next] = runs.map((run) => run.length).sort((a, b) => b - a);
+    const whole = runs.filter((run) => run.growing || run.val.length);
+    const [longest, next] = whole.map((run) => run.length).sort((a, b) => b - a);
     const log = longest > 4 * next;
     const losses = runs.flatMap((run) => [...run.train, ...run.val]).filter(Number.isFinite);
     const most = 2 * Math.log(Math.max(2, fixed.classes.length)); // twice that of guessing
-    const lowest = losses.length ? Math.min(0.98, ...runs.flatMap((run) => [...run.right])) : 0;
+    const shares = runs.flatMap((run) => [...run.right]).filter(Number.isFinite);
+    const lowest = shares.length ? Math.min(0.98, ...shares) : 0;
     const highest = losses.length ? Math.min(most, 1.05 * Math.max(...losses)) : most;
     const rights = [Math.max(0, 1.1 * lowest - 0.1), 1.02 - 0.02 * lowest];
     return { xlim: [log ? next / 20 : 0, longest ?? 10], log, losses: [0, highest], rights };
@@ -77,7 +79,7 @@ export function TrainingPanel(model, el) {
   /** Write what each run has under the pointer. */
   function read(runs) {
     const near = (xs, ys) => ys[xs.reduce((best, x, i) => (Math.abs(x - cursor) < Math.abs(xs[best] - cursor) ? i : best), 0)];
-    const said = runs.map((run) => {
+    const said = runs.filter((run) => run.length > cursor - 0.5).map((run) => {
       const there = run.val.length ? `, validation ${written(near(run.ex, run.val))}, accuracy ${percent(near(run.ex, run.right))}` : "";
       return `${run.short}: training ${written(near(run.tx, run.train))}${there}`;
     });
@@ -92,7 +94,7 @@ export function TrainingPanel(model, el) {
     const map = regions ? bytes(regions) : [];
     const [size, guess] = [map.length / 2, 1 / mixers.length];
     const sure = (i) => Math.max(0, map[size + i] / 255 - guess) / (1 - guess);
-    if (size) plane.paint(Math.sqrt(size), Math.sqrt(size), (i) => mixers[map[i]](0.08 + 0.5 * sure(i)));
+    if (size) plane.paint(Math.sqrt(size), Math.sqrt(size), (i) => mixers[map[i] % mixers.length](0.08 + 0.5 * sure(i)));
     let at = 8;
     fixed.classes.forEach((name, i) => {
       const [xs, ys] = [0, 1].map((j) => points.filter((_, k) => k % 2 === j && labels[k >> 1] === i));
@@ -112,7 +114,7 @@ export function TrainingPanel(model, el) {
       cross.hidden = run.growing || run.id < fixed.given;
       box.checked = !hidden.includes(run.id);
       const last = run.val.length ? `: validation loss ${written(run.val.at(-1))}, accuracy ${percent(run.right.at(-1))}` : "";
-      words.textContent = `${run.name}${run.end && " (ended early)"}${last}${run === best ? " ★ lowest" : ""}`;
+      words.textContent = `${run.name}${run.end && " (ended early)"}${last}${run === best ? " ★ lowest in the end" : ""}`;
     }
     for (const [id, { item }] of rows) if (!runs.some((run) => run.id === id)) rows.delete(id) && item.remove();
   }
@@ -140,8 +142,8 @@ export function TrainingPanel(model, el) {
     progress.value = done ?? 0;
     const epoch = run && `epoch ${Math.min(run.epochs, 1 + run.val.byteLength / 8)} of ${run.epochs}`;
     note.textContent = run ? `${epoch}, ${paused ? "waiting" : `${Math.round((seconds * (1 - done)) / done)} s left`}` : "";
-    const lowest = best ? ` The lowest validation loss is that of “${best.name}”.` : "";
-    line.textContent = run ? `Training ${run.name}.` : (data.error ?? data.line + lowest);
+    const lowest = best ? ` The lowest validation loss in the end is that of “${best.name}”.` : "";
+    line.textContent = run ? `Training ${run.name}.` : data.line + lowest;
   }
 
   function draw() {
