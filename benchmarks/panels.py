@@ -74,7 +74,7 @@ seconds["fit"].append(perf_counter() - began)
 PANELS = {
     "imports": IMPORTS,
     "tangent": "TangentPanel(lambda w: w**2 / 2 + torch.sin(2 * w), start=-1.5)",
-    "logits": "LogitsPanel()",
+    "logits": 'LogitsPanel({"A": 1, "B": 2, "C": 4}, true_class="B")',
     "race": RACE,
     "noise": "NoisePanel(torch.randn(2000, 2))",
     "training": 'seconds = {"panel": [], "fit": []}' + TRAINING,

@@ -15,8 +15,8 @@ BUDGET = {  # lines of code, without docstrings, comments and blank lines
     "checkpoints.py": 150,
     "plotting.py, graph.py": 280,
     "environment.py": 35,
-    "panels/*.py": 430,
-    "panels/web/*.js": 715,
+    "panels/*.py": 400,
+    "panels/web/*.js": 700,
 }
 LONGEST_FUNCTION, MEDIAN_FUNCTION = 25, 8
 OUTSIDE = {HELPERS / "__init__.py"}

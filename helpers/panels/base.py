@@ -1,6 +1,7 @@
 """What all panels share: a picture that the browser draws, and its controls."""
 
 import re
+import traceback
 from pathlib import Path
 
 import anywidget
@@ -70,18 +71,17 @@ class Panel:
 
 def told(error: BaseException) -> str:
     """Return an error, and the hints that were added to it, in one line."""
-    return " ".join(
-        [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
-    )
+    return " ".join("".join(traceback.format_exception_only(error)).split())
 
 
 def packed(found: dict) -> dict:
     """Turn each tensor into bytes, as JSON has neither inf nor nan."""
-    tensors = {n: v.detach().cpu() for n, v in found.items() if torch.is_tensor(v)}
-    tensors = {
-        n: v if v.dtype == torch.uint8 else v.float() for n, v in tensors.items()
-    }
-    return found | {name: v.numpy().tobytes() for name, v in tensors.items()}
+    return {n: _bytes(v) if torch.is_tensor(v) else v for n, v in found.items()}
+
+
+def _bytes(tensor):
+    numbers = tensor if tensor.dtype == torch.uint8 else tensor.float()
+    return numbers.detach().cpu().numpy().tobytes()
 
 
 def labelled(control, name: str, value, changed=None, **options):

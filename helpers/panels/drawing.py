@@ -16,14 +16,14 @@ EMPTY = {"ink": bytes(SIDE * SIDE), "example": None}
 class DrawingPad(Panel):
     """Draw a digit with the mouse, a pen or a finger, and see the network answer.
 
-    `model` takes images as `load_mnist` gives them. Of the first of `examples` that
-    it gets wrong, up to `mistakes` can be chosen to look at.
+    `model` takes images as `load_mnist` gives them. The first of `examples` that it
+    gets wrong can be chosen to look at.
     """
 
-    def __init__(self, model: nn.Module, examples: Split, *, mistakes: int = 8):
+    def __init__(self, model: nn.Module, examples: Split):
         self.model, self.maps = model, torch.zeros(0, 1, 1)
         x, y = (part[:2000].cpu() for part in examples)
-        wrong = (self.predict(x).argmax(1) != y).nonzero().flatten()[:mistakes]
+        wrong = (self.predict(x).argmax(1) != y).nonzero().flatten()[:8]
         self.images, self.labels = x[wrong], y[wrong].tolist()
         fixed = {"images": (255 * self.images).byte(), "labels": self.labels}
         super().__init__(buttons({"Clear": self.clear}), hand=EMPTY, **fixed)

@@ -1,7 +1,6 @@
 """Panels that answer a hand at once: a curve, three logits, a race, noisy steps."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ class TangentPanel(Panel):
         self.trail, self.path, self.rolls = [], [], 0
         self.rate = slider("learning rate", learning_rate, 2.0, self.update)
         steps = {"One step": 1, "Roll": 100, "Clear the trail": 0}
-        row = buttons({name: partial(self.roll, n) for name, n in steps.items()})
+        row = buttons({name: lambda n=n: self.roll(n) for name, n in steps.items()})
         x = torch.linspace(*limits, 301)
         super().__init__(self.rate, row, hand={"weight": start}, x=x, y=curve(x))
 
@@ -58,23 +57,19 @@ class TangentPanel(Panel):
 
 
 class LogitsPanel(Panel):
-    """Drag logits up and down: see the probabilities, the loss and the gradient."""
+    """Drag the logit of each class: see probabilities, the loss and the gradient."""
 
-    def __init__(
-        self, names: Sequence[str] = "ABC", *,
-        logits: Sequence[float] = (1.0, 2.0, 4.0), true_class: str = "B",
-    ):  # fmt: skip
-        self.names = list(names)
+    def __init__(self, logits: Mapping[str, float], *, true_class: str):
+        self.names = list(logits)
         settings = ToggleButtons, "true class", true_class, self.update
         self.true_class = labelled(*settings, options=self.names)
-        logits = [*logits, *[0.0] * len(self.names)][: len(self.names)]
-        super().__init__(self.true_class, hand={"logits": logits}, names=self.names)
+        hand = {"logits": list(logits.values())}
+        super().__init__(self.true_class, hand=hand, names=self.names)
 
     def numbers(self) -> dict:
         """Compute softmax, cross-entropy and its gradient."""
-        logits = torch.tensor(
-            [*map(float, self.picture.hand["logits"])]
-        ).requires_grad_()
+        logits = torch.tensor(self.picture.hand["logits"], dtype=torch.float32)
+        logits.requires_grad_()
         true = self.names.index(self.true_class.value)
         loss = F.cross_entropy(logits, torch.tensor(true))
         (gradient,) = torch.autograd.grad(loss, logits)
@@ -117,8 +112,7 @@ class RacePanel(Panel):
             g = gradient.numpy()  # which is faster with so few numbers
             speed, mean = beta * speed + g, beta * mean + (1 - beta) * g
             size, slow_size = b * size + (1 - b) * g**2, c * slow_size + (1 - c) * g**2
-            usual = np.sqrt(slow_size[3] / (1 - c**t)) + 1e-8
-            adam = mean[3] / (1 - beta**t) / usual
+            adam = mean[3] / (1 - beta**t) / (np.sqrt(slow_size[3] / (1 - c**t)) + 1e-8)
             rmsprop = g[2] / (np.sqrt(size[2]) + 1e-8)
             place = place - lr * np.stack([g[0], speed[1], rmsprop, adam])
         return {"paths": torch.stack(path, 1), "heights": torch.stack(heights, 1)}
@@ -143,10 +137,10 @@ class NoisePanel(Panel):
             reach=2.5 * gradients.std(0) + gradients.mean(0).abs(),
         )  # fmt: skip
 
-    def batches(self, size: int, count: int = 1000) -> Tensor:
+    def batches(self, size: int) -> Tensor:
         """Return the mean gradients of many batches of examples chosen at random."""
         generator = torch.Generator().manual_seed(size)
-        rows = torch.randint(len(self.gradients), (count, size), generator=generator)
+        rows = torch.randint(len(self.gradients), (1000, size), generator=generator)
         return self.gradients[rows].mean(1)
 
     def numbers(self) -> dict:

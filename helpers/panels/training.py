@@ -6,8 +6,6 @@ It pauses between them, so that the page is drawn, buttons answer, and other cel
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from functools import partial
 from time import perf_counter
 
 import torch
@@ -20,7 +18,7 @@ from helpers.panels.base import Panel, buttons, labelled, packed, told
 from helpers.plotting import logits_of
 from helpers.training import train_events
 
-OPTIMIZERS = {"SGD": SGD, "SGD with momentum": partial(SGD, momentum=0.9)}
+OPTIMIZERS = {"SGD": SGD, "SGD with momentum": lambda ps, lr: SGD(ps, lr, 0.9)}
 OPTIMIZERS |= {"RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW}
 SPEEDS = {f"{steps} steps a second": steps for steps in (2, 10, 30, 60)}
 SPEEDS["as fast as possible"] = math.inf
@@ -34,11 +32,6 @@ class Run:
         self.number, self.name, self.epochs, self.end = number, name, epochs, ""
         self.records, self.batches, self.steps = list(history), 1, len(history)
         self.losses = torch.tensor([record["train_loss"] for record in history])
-
-    @property
-    def is_validating(self) -> bool:
-        """Tell whether an epoch's steps are taken, and its record is still to come."""
-        return self.steps == self.batches * (len(self.records) + 1)
 
     @property
     def is_over(self) -> bool:
@@ -76,15 +69,13 @@ class TrainingPanel(Panel):
         speed: float = math.inf, device: torch.device | str = "cpu", seed: int = 0,
     ):  # fmt: skip
         self.make_model, self.splits, self.seed = make_model, (train, val), seed
-        self.device = torch.device(device)
-        self.line = "Choose the settings, then press Train."
+        self.device, self.line = torch.device(device), ""
         given = enumerate((runs or {}).items())
         self.runs = [Run(i, name, len(run), run) for i, (name, run) in given]
         self.given = self.made = len(self.runs)
         self.run = self.task = self.grid = self.regions = None
-        self.loop = (
-            asyncio._get_running_loop()
-        )  # as buttons may call from other threads
+        # Training belongs to the thread of the cells; buttons may call from others.
+        self.loop = asyncio._get_running_loop()
         self.stop()
         rows = self._controls(learning_rate, epochs, optimizer, batch_size, speed)
         names = [*class_names] or [str(i) for i in range(int(train.y.max()) + 1)]
@@ -117,13 +108,13 @@ class TrainingPanel(Panel):
         self.grid = torch.cartesian_prod(down, across).flip(1).to(self.device, x.dtype)
         return {"points": x, "labels": y.byte(), "xlim": xlim, "ylim": ylim}
 
-    def train(self) -> Future:
+    def train(self) -> None:
         """Begin a run; while one is under way, pause it or let it go on."""
-        return self._go()
+        self._go()
 
-    def step(self) -> Future:
+    def step(self) -> None:
         """Take a single step, of a new run if none is under way, and wait."""
-        return self._go(paused=True, wanted=1)
+        self._go(paused=True, wanted=1)
 
     def stop(self) -> None:
         """End the run that is under way, in whichever panel."""
@@ -137,42 +128,41 @@ class TrainingPanel(Panel):
 
     def _go(self, paused=None, wanted=0):
         """Go on as told, with a new run if none is under way."""
-        going = self.run is not None and self.run is TrainingPanel.training
+        going = (
+            self.task and not self.task.done() and self.run is TrainingPanel.training
+        )
+        self.paused = going and not self.paused if paused is None else paused
+        self.wanted = wanted + (self.wanted if going else 0) if self.paused else 0
+        self.train_button.description = "Go on" if self.paused else "Pause"
         if not going:
             settings = f"{self.optimizer.value}, lr {self.rate.value:.3g}"
             name = f"{self.made - self.given + 1}: {settings}, batch {self.size.value}"
             self.run = TrainingPanel.training = Run(self.made, name, self.epochs.value)
-            self.made, self.wanted, self.allowed = self.made + 1, 0, 0
+            self.made, self.allowed = self.made + 1, 0
             loop = self.loop or asyncio.get_running_loop()
-            self.task = asyncio.run_coroutine_threadsafe(self._advance(), loop)
-        self.paused = going and not self.paused if paused is None else paused
-        self.wanted = self.wanted + wanted if self.paused else 0
-        self.train_button.description = "Go on" if self.paused else "Pause"
-        return self.task
+            self.task = asyncio.run_coroutine_threadsafe(self._advance(self.run), loop)
 
-    async def _advance(self):
+    async def _advance(self, run):
         """Be the task: train in short turns, and say how it ended."""
-        began = before = perf_counter()
-        run, over, shown = self.run, False, None
+        # No time passed would be no number of steps: 0 × ∞.
+        took, passed, shown, before = 0, 0.001, None, perf_counter()
         try:
             random = OwnRandomNumbers(self.seed, self.device)
-            events = self._events(random)
-            while TrainingPanel.training is run and not over:
-                now = perf_counter()
-                began += (now - before) * self.paused
-                over, before = self._take_turn(events, random, now - before), now
+            events = self._events(run, random)
+            while TrainingPanel.training is run and not run.is_over:
+                self._take_turn(run, events, random, passed)
+                before, passed = perf_counter(), perf_counter() - before
+                took += passed * (not self.paused)
                 if shown != (shown := (run.steps, len(run.records), self.paused)):
-                    self._show_growth(perf_counter() - began)
+                    self._show_growth(run, took)
                 await asyncio.sleep(0.002 if self.allowed == math.inf else 0.02)
-            if not over:
+            if not run.is_over:
                 run.end = f"stopped after {len(run.records)} of {run.epochs} epochs."
         except (Exception, KeyboardInterrupt) as error:  # of the learner's own model
-            run.end = (
-                str(error) if isinstance(error, FloatingPointError) else told(error)
-            )
-        self._end(run, run.end or f"finished in {perf_counter() - began:.1f} s.")
+            run.end = told(error).removeprefix("FloatingPointError: ")
+        self._end(run, run.end or f"finished in {took:.1f} s.")
 
-    def _events(self, random):
+    def _events(self, run, random):
         """Make all that training takes; return its events."""
         (train, val), more = self.splits, {"seed": self.seed, "device": self.device}
         train = TensorLoader(*train, batch_size=self.size.value, shuffle=True, **more)
@@ -181,21 +171,19 @@ class TrainingPanel(Panel):
             self.model = self.make_model().to(self.device)
         make_optimizer = OPTIMIZERS[self.optimizer.value]
         optimizer = make_optimizer(self.model.parameters(), lr=self.rate.value)
-        self.run.batches = len(train)
-        self.run.losses = torch.empty(self.run.epochs * len(train))
+        run.batches, run.losses = len(train), torch.empty(run.epochs * len(train))
         parts = self.model, train, val, nn.CrossEntropyLoss(), optimizer
-        return train_events(*parts, epochs=self.run.epochs)
+        return train_events(*parts, epochs=run.epochs)
 
-    def _take_turn(self, events, random, seconds) -> bool:
-        """Train for a short while; return whether the run is over."""
-        run, until = self.run, perf_counter() + (TURN if self.run.steps else 0.02)
-        saved = self.allowed + self.speed.value * seconds  # of the steps, but not many
-        self.allowed = min(saved, 1 + self.speed.value * TURN)
+    def _take_turn(self, run, events, random, seconds):
+        """Train for a short while; an epoch's last step and its validation belong."""
+        until, speed = perf_counter() + (TURN if run.steps else 0.02), self.speed.value
+        self.allowed = min(self.allowed + speed * seconds, 1 + speed * TURN)
         if self.paused:
             self.allowed, self.wanted = self.wanted, 0
         with random:
-            while (self.allowed >= 1 or run.is_validating) and not run.is_over:
-                if perf_counter() > until:
+            while self.allowed >= 1 or run.steps // run.batches > len(run.records):
+                if run.is_over or perf_counter() > until:
                     break
                 event = next(events)
                 if isinstance(event, dict):
@@ -203,14 +191,12 @@ class TrainingPanel(Panel):
                 elif event is not None:
                     run.losses[run.steps] = event
                     run.steps, self.allowed = run.steps + 1, self.allowed - 1
-        return run.is_over
 
-    def _show_growth(self, seconds):
+    def _show_growth(self, run, seconds):
         """Send the growing run to the page."""
-        run, self.regions = self.run, self.grid is not None and self._regions()
+        self.regions = self.grid is not None and self._regions()
         live = {"run": run.drawn(), "seconds": seconds, "paused": self.paused}
-        done = run.steps / (run.epochs * run.batches)
-        self.picture.live = packed(live | {"done": done, "regions": self.regions})
+        self.picture.live = packed(live | {"regions": self.regions})
 
     def _regions(self):
         """Return the class at each point of the grid, and how sure the network is."""
@@ -220,14 +206,10 @@ class TrainingPanel(Panel):
 
     def _end(self, run, how):
         """Keep the run, and show how it ended."""
-        self.line, self.runs = (
-            f"Run {run.name}: {how}",
-            self.runs + [run] * (run.steps > 0),
-        )
+        self.line = f"Run {run.name}: {how}"
+        self.runs = self.runs + [run] * (run.steps > 0)
         if self.run is run:
             self.train_button.description = "Train"
-        if TrainingPanel.training is run:
-            self.stop()
         self.update()
         self.picture.live = {}
 
@@ -248,9 +230,8 @@ class OwnRandomNumbers:
         self._swap()
 
     def _swap(self, *_):
-        states = [source.get_rng_state() for source in self.sources]
-        for source, state in zip(self.sources, self.states, strict=True):
+        for i, source in enumerate(self.sources):
+            state, self.states[i] = self.states[i], source.get_rng_state()
             source.set_rng_state(state)
-        self.states = states
 
     __enter__ = __exit__ = _swap

@@ -11,11 +11,10 @@ export function DrawingPad(model, el) {
   const square = add(holder, "canvas", { width: SIDE, height: SIDE, class: "panel-ink", tabindex: 0, role: "application", "aria-label": help });
   const tip = add(holder, "div", { class: "panel-tip" });
   const answer = add(top, "div", { class: "panel-answer" });
-  const said = add(answer, "div", { role: "status", class: "panel-said" });
+  const [said, chart] = [add(answer, "div", { role: "status", class: "panel-said" }), add(answer, "div")];
   const [digit, words, seen] = [add(said, "strong"), add(said, "span"), add(said, "figure")];
   const small = add(seen, "canvas", { role: "img", "aria-label": "the image as the network sees it" });
   add(seen, "figcaption", {}, "as the network sees it");
-  const chart = add(answer, "div");
   const bars = Array.from("0123456789", (name) => {
     const bar = add(chart, "div", { class: "panel-bar-row" });
     add(bar, "span", {}, name);
@@ -37,10 +36,8 @@ export function DrawingPad(model, el) {
   });
 
   /** Draw an image in the theme's own colours, ink on paper. */
-  function grey(canvas, values, columns) {
-    const mix = mixer(el, "--panel-ink");
+  const grey = (canvas, values, columns, mix = mixer(el, "--panel-ink")) =>
     pixels(canvas, columns, values.length / columns, (i) => mix(values[i] / 255));
-  }
 
   /** Fill the square anew, with what Python has. */
   function restore({ ink, example }) {

@@ -17,12 +17,11 @@ export function TangentPanel(model, el) {
   };
   const put = (weight) => tell(model, { weight: clamp(weight, low, high) });
   const move = (across, up) => put(model.get("hand").weight + ((across + up) * (high - low)) / 200);
-  const drag = (x) => {
+  draggable(plot.svg, (x) => {
     cancelAnimationFrame(rolling);
     rolling = 0;
     put(plot.x.invert(x));
-  };
-  draggable(plot.svg, drag, () => plot.elements.get("ball"));
+  }, () => plot.elements.get("ball"));
 
   /** Let the ball go along the points that Python has computed. */
   function roll(path) {
@@ -44,10 +43,9 @@ export function TangentPanel(model, el) {
     rolls = data.rolls;
     if (rolling && between === undefined) return;
     const at = between ?? model.get("hand").weight;
-    const { trail } = data;
     plot.begin({ xlim: [low, high], ylim, height: 300, xlabel: "weight", ylabel: "loss" });
     plot.line("curve", xs, ys, { class: "panel-line", stroke: colour(0) });
-    plot.signs("trail", 0, trail, trail.map(height), { class: "panel-trail" });
+    plot.signs("trail", 0, data.trail, data.trail.map(height), { class: "panel-trail" });
     if (!rolling) {
       const tangent = [low, high].map((x) => loss + slope * (x - weight));
       plot.line("tangent", [low, high], tangent, { class: "panel-line", stroke: colour(1), "stroke-dasharray": dash(1) });
@@ -85,11 +83,10 @@ export function LogitsPanel(model, el) {
     moved[i] = +clamp(value, -8, 8).toFixed(2);
     tell(model, { logits: moved });
   };
-  const dragged = plots[0];
-  draggable(dragged.svg, (x, y, { type }) => {
-    if (type === "pointerdown") held = clamp(Math.round(dragged.x.invert(x)), 0, names.length - 1);
-    put(held, dragged.y.invert(y));
-  }, () => dragged.elements.get(`bar${held}`));
+  draggable(plots[0].svg, (x, y, { type }) => {
+    if (type === "pointerdown") held = clamp(Math.round(plots[0].x.invert(x)), 0, names.length - 1);
+    put(held, plots[0].y.invert(y));
+  }, () => plots[0].elements.get(`bar${held}`));
 
   return () => {
     const data = model.get("data");
@@ -97,10 +94,8 @@ export function LogitsPanel(model, el) {
     const values = [model.get("hand").logits, shares, floats(data.gradient)];
     const limits = [[-9.6, 9.6], [0, 1.12], [-1.35, 1.35]];
     plots.forEach((plot, p) => {
-      const ylim = limits[p];
-      plot.begin({ xlim: [-0.6, names.length - 0.4], ylim, height: 230, xlabel: titles[p], grid: "bars" });
-      const zero = plot.y(0);
-      const half = 0.36 * (plot.x(1) - plot.x(0));
+      plot.begin({ xlim: [-0.6, names.length - 0.4], ylim: limits[p], height: 230, xlabel: titles[p], grid: "bars" });
+      const [zero, half] = [plot.y(0), 0.36 * (plot.x(1) - plot.x(0))];
       plot.mark("zero", "path", { d: `M${plot.inner.x} ${zero}h${plot.inner.width}`, class: "panel-zero" });
       names.forEach((name, i) => {
         const [x, value, isTrue] = [plot.x(i), values[p][i], i === data.true];
@@ -130,11 +125,7 @@ export function RacePanel(model, el) {
   const scrubber = add(player, "input", { type: "range", min: 0, max: points - 1, value: 0, "aria-label": "step" });
   const count = add(player, "span");
   const list = add(el, "ul", { class: "panel-list" });
-  const rows = fixed.names.map((_, i) => {
-    const item = add(list, "li");
-    sample(item, i);
-    return add(item, "span");
-  });
+  const rows = fixed.names.map((_, i) => add(sample(add(list, "li"), i), "span"));
   let [step, playing, last, waiting] = [0, true, 0, 0];
 
   const put = (x, y) => tell(model, { start: [clamp(x, ...fixed.xlim), clamp(y, ...fixed.ylim)] });
@@ -191,10 +182,11 @@ export function RacePanel(model, el) {
   return draw;
 }
 
-/** Draw a short piece of a line, for a list. */
+/** Draw a short piece of a line into an item of a list; return the item. */
 export function sample(parent, i) {
   const look = `class="panel-line" stroke="${colour(i)}" stroke-dasharray="${dash(i)}"`;
   add(parent, "span").innerHTML = `<svg width="30" height="10" aria-hidden="true"><path d="M1 5h28" ${look}/></svg>`;
+  return parent;
 }
 
 /** The steps of many batches, and how their spread depends on the batch size. */

@@ -87,9 +87,8 @@ export function TrainingPanel(model, el) {
   }
 
   function drawPlane(regions) {
-    const { xlim, ylim } = fixed;
     const [points, labels] = [floats(fixed.points), bytes(fixed.labels)];
-    plane.begin({ xlim, ylim, xlabel: fixed.features[0], ylabel: fixed.features[1], top: 24, grid: false });
+    plane.begin({ ...fixed, xlabel: fixed.features[0], ylabel: fixed.features[1], top: 24, grid: false });
     const mixers = fixed.classes.map((_, i) => mixer(el, `--panel-${i}`));
     const map = regions ? bytes(regions) : [];
     const [size, guess] = [map.length / 2, 1 / mixers.length];
@@ -123,8 +122,7 @@ export function TrainingPanel(model, el) {
     const item = add(list, "li");
     const label = add(item, "label");
     const box = add(label, "input", { type: "checkbox" });
-    sample(label, run.id);
-    const words = add(label, "span");
+    const words = add(sample(label, run.id), "span");
     const cross = add(item, "button", { type: "button", class: "panel-cross", "aria-label": `remove ${run.name}` }, "✕");
     box.addEventListener("change", () => {
       const others = model.get("hand").hidden.filter((id) => id !== run.id);
@@ -138,12 +136,12 @@ export function TrainingPanel(model, el) {
   }
 
   /** Say how far the growing run is, or how the latest ended and which is the best. */
-  function say({ run, done, seconds, paused }, data, best) {
-    progress.value = done ?? 0;
+  function say({ run, seconds, paused }, data, best) {
+    progress.value = run ? (run.train.byteLength * run.width) / (4 * run.epochs) : 0;
     const epoch = run && `epoch ${Math.min(run.epochs, 1 + run.val.byteLength / 8)} of ${run.epochs}`;
-    note.textContent = run ? `${epoch}, ${paused ? "waiting" : `${Math.round((seconds * (1 - done)) / done)} s left`}` : "";
+    note.textContent = run ? `${epoch}, ${paused || !progress.value ? "waiting" : `${Math.round(seconds / progress.value - seconds)} s left`}` : "";
     const lowest = best ? ` The lowest validation loss in the end is that of “${best.name}”.` : "";
-    line.textContent = run ? `Training ${run.name}.` : data.line + lowest;
+    line.textContent = run ? `Training ${run.name}.` : (data.line || "Choose the settings, then press Train.") + lowest;
   }
 
   function draw() {
