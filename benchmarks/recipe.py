@@ -79,7 +79,7 @@ def from_memory(train, val, seed, fused=False):
 
 
 def fast(train, val, seed, lr=0.03, epochs=2):
-    """Train as notebook 06 does in the end."""
+    """Train as notebook 08 does in the end."""
     network = common.make_network(seed)
     adam = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.7, 0.9), fused=True)
     train_loader = TensorLoader(*train, batch_size=512, shuffle=True, seed=seed)

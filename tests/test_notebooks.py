@@ -53,7 +53,7 @@ def test_ignored_outputs_are_timings_alone():
         if "nbval-ignore-output" in cell.metadata.get("tags", [])
     }
     shown = "no workers {1000 * alone:.0f} ms, two workers {1000 * with_workers:.0f} ms"
-    assert ignored == {f'04_data: print(f"{shown}")'}
+    assert ignored == {f'06_data: print(f"{shown}")'}
 
 
 def sound_notebook():
@@ -316,7 +316,7 @@ def tolerant_notebook():
 
 def spoilt_notebook():
     """Return the beginning of a real notebook, with a digit and a word changed."""
-    notebook = read(FOLDER / "01_autograd.ipynb")
+    notebook = read(FOLDER / "02_autograd.ipynb")
     changes = {"nudging a: 6.001": "nudging a: 6.002", "dy/da = 6": "dy/dz = 6"}
     for old, new in changes.items():
         place = next(i for i, c in enumerate(notebook.cells) if old in text_of(c))
@@ -357,7 +357,7 @@ def function_in(source, name):
 
 
 def test_derived_train_steps_is_the_one_in_helpers():
-    cells = [c.source for c in read(FOLDER / "03_optimizers.ipynb").cells]
+    cells = [c.source for c in read(FOLDER / "04_optimizers.ipynb").cells]
     (derived,) = (c for c in cells if c.startswith("def train_steps("))
     source = (FOLDER.parent / "helpers" / "training.py").read_text(encoding="utf-8")
     assert ast.dump(function_in(derived, "train_steps")) == ast.dump(

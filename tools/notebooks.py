@@ -1,6 +1,6 @@
 """Execute the notebooks and hold them to the project's rules.
 
-`python -m tools.notebooks run [03 ...]` executes them and writes clean outputs.
+`python -m tools.notebooks run [04 ...]` executes them and writes clean outputs.
 `python -m tools.notebooks check [FILE ...]` reports what breaks the rules.
 """
 

@@ -36,8 +36,8 @@ def main():
 
 
 def write_notebook(folder):
-    """Copy notebook 05 up to its first panel; return the copy's folder."""
-    notebook = nbformat.read(ROOT / "notebooks" / "05_iris.ipynb", as_version=4)
+    """Copy notebook 07 up to its first panel; return the copy's folder."""
+    notebook = nbformat.read(ROOT / "notebooks" / "07_iris.ipynb", as_version=4)
     sources = [cell.source for cell in notebook.cells]
     last = next(i for i, source in enumerate(sources) if "TrainingPanel(" in source)
     notebook.cells = notebook.cells[: last + 1]

@@ -8,7 +8,7 @@ expect = pytest.importorskip("playwright.sync_api").expect
 
 
 def test_saving_an_opened_notebook_does_not_change_its_file(chromium, lab, lab_home):
-    path = lab_home / "notebooks" / "04_data.ipynb"
+    path = lab_home / "notebooks" / "06_data.ipynb"
     content, written = path.read_bytes(), path.stat().st_mtime_ns
     page = browser.new_page(chromium, *lab)
     browser.open_notebook(page, path.stem)

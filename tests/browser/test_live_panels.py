@@ -17,14 +17,14 @@ from tools import browser
 expect = pytest.importorskip("playwright.sync_api").expect
 
 PANELS = {path.stem: count_panels(path) for path in ROOT.glob("notebooks/*.ipynb")}
-# Notebook 05 is the last, as its panel looks for `make_model` whenever it trains.
+# Notebook 07 is the last, as its panel looks for `make_model` whenever it trains.
 NOTEBOOKS = sorted(
-    filter(PANELS.get, PANELS), key=lambda name: (name[:2] == "05", name)
+    filter(PANELS.get, PANELS), key=lambda name: (name[:2] == "07", name)
 )
 
 # What stands in for the heavy cells: little data, and networks trained in no time.
 PREPARATIONS = {
-    "03_optimizers": """
+    "04_optimizers": """
 import torch
 from torch import optim
 from helpers import plotting
@@ -33,7 +33,7 @@ of_each = torch.randn(2000, 2) + 1
 view = {"xlim": (-10, 3), "ylim": (-2, 2), "minimum": (0, 0)}
 paths = {"SGD": [(-9, 1.5), (-4, 0)]}
 """,
-    "05_iris": """
+    "07_iris": """
 import torch
 from helpers.data import Split, load_iris
 
@@ -41,7 +41,7 @@ parts, runs = load_iris(), {}
 names = ["sepal length (scaled)", "sepal width (scaled)"]
 sepals_of = [Split(part.x[:, :2], part.y) for part in (parts.train, parts.val)]
 """,
-    "06_mnist": """
+    "08_mnist": """
 import torch
 from helpers.data import TensorLoader, load_mnist
 from helpers.training import fit
@@ -59,13 +59,13 @@ history = fit(cnn, *loaders, torch.nn.CrossEntropyLoss(), optimizer, epochs=2)
 }
 # Where each panel is: its notebook, and which one of the panels there.
 PLACES = {
-    "tangent": ("01_autograd", 0),
-    "logits": ("02_losses", 0),
-    "noise": ("03_optimizers", 0),
-    "race": ("03_optimizers", 1),
-    "regions": ("05_iris", 0),
-    "training": ("06_mnist", 0),
-    "drawing": ("06_mnist", 1),
+    "tangent": ("02_autograd", 0),
+    "logits": ("03_losses", 0),
+    "noise": ("04_optimizers", 0),
+    "race": ("04_optimizers", 1),
+    "regions": ("07_iris", 0),
+    "training": ("08_mnist", 0),
+    "drawing": ("08_mnist", 1),
 }
 BESIDE = "print(6 * 7)"
 
@@ -181,7 +181,7 @@ def test_panel_is_readable_wide_and_narrow_light_and_dark(panel, screenshots, ki
 def test_static_picture_is_hidden_while_the_panel_lives(notebook, panel):
     panel("tangent")
     live = notebook.page.locator(".live-panel")
-    cell = notebook.locator(".jp-CodeCell", has=live, has_text="# 01_autograd")
+    cell = notebook.locator(".jp-CodeCell", has=live, has_text="# 02_autograd")
     expect(cell.locator(".jp-RenderedImage img")).to_have_count(1)
     expect(cell.locator(".jp-RenderedImage img")).to_be_hidden()
     expect(cell.get_by_text(SENTENCE)).to_be_hidden()
