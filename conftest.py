@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 # They begin first, so that no processor core is left with one of them at the end.
-LONGEST = ("notebooks/06_", "tests/browser/", "notebooks/03_")
+LONGEST = ("tests/browser/", *(f"notebooks/{n}_" for n in ("09", "08", "06", "05")))
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,4 @@
-"""How long it takes to save and to load the run of notebook 06."""
+"""How long it takes to save and to load a run like that of notebook 10."""
 
 import statistics
 import tempfile

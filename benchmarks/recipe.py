@@ -1,4 +1,4 @@
-"""The published recipe for MNIST, and the way from it to the fast one of notebook 06.
+"""The published recipe for MNIST, and the way from it to the fast one of notebook 08.
 
 50,000 images, validated on 10,000 after each epoch; each stage adds one change.
 """

@@ -2,7 +2,7 @@
 
 `train_steps` takes optimizer steps, `train_epochs` turns them into one record
 per epoch, and `fit` collects the records. The caller owns the loop: there are
-no callbacks. Notebook 04 derives the first of them line by line. (Between the
+no callbacks. Notebook 05 derives the first of them line by line. (Between the
 first two stands `train_events`, for callers that wait between steps.)
 """
 

@@ -357,7 +357,7 @@ def function_in(source, name):
 
 
 def test_derived_train_steps_is_the_one_in_helpers():
-    cells = [c.source for c in read(FOLDER / "04_optimizers.ipynb").cells]
+    cells = [c.source for c in read(FOLDER / "05_training_loop.ipynb").cells]
     (derived,) = (c for c in cells if c.startswith("def train_steps("))
     source = (FOLDER.parent / "helpers" / "training.py").read_text(encoding="utf-8")
     assert ast.dump(function_in(derived, "train_steps")) == ast.dump(

@@ -1,6 +1,6 @@
 """Record the moving picture of the README: regions that form while a network trains.
 
-It is written to docs/training_panel.webp, from the panel of notebook 05.
+It is written to docs/training_panel.webp, from the panel of notebook 07.
 """
 
 import io

@@ -28,6 +28,6 @@ def test_start_page_opens_runs_and_leads_to_the_first_notebook(
     expect(page.locator(".Toastify__toast")).to_have_count(0)
     page.screenshot(path=screenshots / "start_page.png")
 
-    notebook.get_by_role("link", name="01 Autograd", exact=True).click()
-    page.get_by_role("heading", name="Autograd: gradients you can check").wait_for()
-    page.screenshot(path=screenshots / "autograd.png")
+    notebook.get_by_role("link", name="01 Tensors", exact=True).first.click()
+    page.get_by_role("heading", name="Tensors: sixty thousand digits").wait_for()
+    page.screenshot(path=screenshots / "tensors.png")

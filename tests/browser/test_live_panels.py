@@ -24,6 +24,13 @@ NOTEBOOKS = sorted(
 
 # What stands in for the heavy cells: little data, and networks trained in no time.
 PREPARATIONS = {
+    "00_start_here": """
+import torch
+from helpers.data import load_mnist
+
+digits = load_mnist()
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+""",
     "04_optimizers": """
 import torch
 from torch import optim
@@ -32,6 +39,15 @@ from helpers import plotting
 of_each = torch.randn(2000, 2) + 1
 view = {"xlim": (-10, 3), "ylim": (-2, 2), "minimum": (0, 0)}
 paths = {"SGD": [(-9, 1.5), (-4, 0)]}
+""",
+    "05_training_loop": """
+import torch
+from sklearn.datasets import make_moons
+from helpers.data import Split
+
+x, y = make_moons(200, noise=0.2, random_state=0)
+train = val = Split(torch.tensor(x, dtype=torch.float32), torch.tensor(y))
+model = torch.nn.Linear(2, 2)
 """,
     "07_iris": """
 import torch
@@ -56,6 +72,7 @@ optimizer = torch.optim.Adam(cnn.parameters(), lr=0.003)
 loaders = TensorLoader(x_train, y_train), TensorLoader(x_val, y_val)
 history = fit(cnn, *loaders, torch.nn.CrossEntropyLoss(), optimizer, epochs=2)
 """,
+    "09_convolutions": "cnn, mnist = cnn, mnist  # of the notebook before",
 }
 # Where each panel is: its notebook, and which one of the panels there.
 PLACES = {
@@ -65,7 +82,7 @@ PLACES = {
     "race": ("04_optimizers", 1),
     "regions": ("07_iris", 0),
     "training": ("08_mnist", 0),
-    "drawing": ("08_mnist", 1),
+    "drawing": ("09_convolutions", 0),
 }
 BESIDE = "print(6 * 7)"
 
@@ -468,6 +485,6 @@ def test_panels_survive_a_reload_and_tell_of_a_dead_kernel(notebook, panel):
     browser.wait_until_idle(notebook)
     expect(notebook.get_by_text(SENTENCE).first).to_be_visible()
     expect(notebook.locator(".jp-RenderedImage img").first).to_be_visible()
-    expect(notebook.get_by_text(SENTENCE)).to_have_count(len(PLACES) + 1)
+    expect(notebook.get_by_text(SENTENCE)).to_have_count(sum(PANELS.values()))
     visible = notebook.locator(".jp-OutputArea-output").filter(visible=True)
     expect(visible.filter(has_text=re.compile("Error|Loading widget"))).to_have_count(0)
