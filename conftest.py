@@ -2,6 +2,7 @@
 
 import functools
 import os
+import tempfile
 
 from nbval.plugin import IPyNbCell
 
@@ -10,6 +11,9 @@ from tools.outputs import Approximate, tolerance_of, without_progress_bars
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models are faster on one thread
 # Threads that wait for each other leave the core to the tests that run beside them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What the developer has solved stays as it is, and out of the notebooks' outputs.
+NOTHING_SOLVED = tempfile.TemporaryDirectory()
+os.environ["XDG_DATA_HOME"] = NOTHING_SOLVED.name
 
 
 # They begin first, so that no processor core is left with one of them at the end.

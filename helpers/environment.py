@@ -12,6 +12,7 @@ PACKAGES = {
     "matplotlib": "matplotlib",
     "ipywidgets": "ipywidgets",
     "anywidget": "anywidget",
+    "platformdirs": "platformdirs",
     "tqdm": "tqdm",
 }
 

@@ -1,0 +1,1 @@
+"""Right answers of other kinds than the solutions, by exercise."""
