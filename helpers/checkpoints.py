@@ -101,7 +101,7 @@ def _kinds(parts):
     for name, part in parts.items():
         # The weights of a model are compared when they are loaded.
         kinds[name] = "a model" if part in models else type(part).__qualname__
-        kinds[f"the number of generators in {name}"] = len(_generators(part))
+        kinds[f"the number of generators in {name}"] = len(generators(part))
         for i, group in enumerate(getattr(part, "param_groups", [])):
             for j, p in enumerate(group["params"]):
                 weight = f"{names.get(id(p), 'not of a model')} {tuple(p.shape)}"
@@ -127,16 +127,31 @@ def _forms(state, name=""):
 
 def _states(parts):
     """Return the states of all parts, and of the generators that all code shares."""
+    states = {name: _state(name, part) for name, part in parts.items()}
+    return {"states": states, "random": random_states(parts["model"])}
+
+
+def random_states(model: torch.nn.Module) -> dict:
+    """Return the states of the generators that all code shares, by Python's types."""
     algorithm, words, *rest = np.random.get_state()  # noqa: NPY002
     return {
-        "states": {name: _state(name, part) for name, part in parts.items()},
-        "random": {
-            "python": random.getstate(),
-            "numpy": (algorithm, words.tolist(), *rest),
-            "torch": torch.get_rng_state(),
-            "devices": {d: m.get_rng_state(*which) for d, m, which in _devices(parts)},
-        },
+        "python": random.getstate(),
+        "numpy": (algorithm, words.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        "devices": {d: m.get_rng_state(*which) for d, m, which in _devices(model)},
     }
+
+
+def set_random_states(model: torch.nn.Module, shared: dict) -> None:
+    """Take all generators that code shares back to what `random_states` returned."""
+    if not 0 <= shared["numpy"][2] <= len(shared["numpy"][1]) == 624:
+        raise ValueError("its random state of NumPy would be read beyond its end")
+    np.random.set_state(shared["numpy"])  # noqa: NPY002
+    random.setstate(shared["python"])
+    torch.set_rng_state(shared["torch"])
+    for device, module, which in _devices(model):
+        if device in shared["devices"]:
+            module.set_rng_state(shared["devices"][device], *which)
 
 
 def _state(name, part):
@@ -147,10 +162,10 @@ def _state(name, part):
         raise ValueError(f"{name} has persistent_workers, whose state can't be saved")
     if not hasattr(part, "generator") and not isinstance(part, torch.Generator):
         raise ValueError(f"{name} has no state: if it needs none, pass {name}=None")
-    return [generator.get_state() for generator in _generators(part)]
+    return [generator.get_state() for generator in generators(part)]
 
 
-def _generators(part):
+def generators(part: object) -> list[torch.Generator]:
     """List a part that is a generator, or those of a loader and its samplers."""
     batches = getattr(part, "batch_sampler", None)
     places = [part, batches, *(getattr(p, "sampler", None) for p in (part, batches))]
@@ -164,22 +179,15 @@ def _restore(parts, saved):
         if hasattr(part, "state_dict"):
             part.load_state_dict(state)
         else:
-            for generator, its_state in zip(_generators(part), state, strict=True):
+            for generator, its_state in zip(generators(part), state, strict=True):
                 generator.set_state(its_state)
-    shared = saved["random"]  # last, as a part that is loaded might draw numbers
-    if not 0 <= shared["numpy"][2] <= len(shared["numpy"][1]) == 624:
-        raise ValueError("its random state of NumPy would be read beyond its end")
-    np.random.set_state(shared["numpy"])  # noqa: NPY002
-    random.setstate(shared["python"])
-    torch.set_rng_state(shared["torch"])
-    for device, module, which in _devices(parts):
-        if device in shared["devices"]:
-            module.set_rng_state(shared["devices"][device], *which)
+    # Last, as a part that is loaded might draw numbers.
+    set_random_states(parts["model"], saved["random"])
 
 
-def _devices(parts):
+def _devices(model):
     """Yield the model's devices but the processor, with what holds their states."""
-    for d in {p.device for p in parts["model"].parameters()}:
+    for d in {p.device for p in model.parameters()}:
         if d.type != "cpu":
             yield str(d), torch.get_device_module(d), () if d.type == "mps" else (d,)
 

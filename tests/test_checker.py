@@ -389,6 +389,7 @@ def test_function_that_hangs_can_be_interrupted(tmp_path):
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": os.getcwd()},
+        timeout=120,
     )
     assert "KeyboardInterrupt in line 7, `time.sleep(0.01)`, with logits" in done.stdout
     assert done.stdout.endswith("and goes on\n")

@@ -8,6 +8,7 @@ from excerpts import code_cells
 
 from conftest import ROOT
 from tools import browser
+from tools.notebooks import METADATA
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -38,7 +39,7 @@ def test_answer_is_judged_and_outlives_the_kernel(chromium, lab, lab_home, scree
     )
     cells = [nbformat.v4.new_code_cell(s) for s in (IMPORTS, asked, "progress()")]
     cells.insert(0, nbformat.v4.new_markdown_cell("# An exercise"))
-    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     nbformat.write(notebook, lab_home / "notebooks" / "exercise.ipynb")
     page = browser.new_page(chromium, *lab)
     notebook = browser.open_and_run(page, "exercise")
