@@ -72,8 +72,8 @@ def running_lab(home, notebooks):
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")
-    folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    private = {name: str(home / name.lower()) for name in folders}
+    folders = [f"JUPYTER_{kind}_DIR" for kind in ("CONFIG", "DATA", "RUNTIME")]
+    private = {name: str(home / name.lower()) for name in [*folders, "XDG_DATA_HOME"]}
     with open(home / "log.txt", "w") as log:
         server = subprocess.Popen(
             lab_tool.command(home / "notebooks", options),

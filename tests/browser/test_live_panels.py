@@ -38,7 +38,8 @@ from helpers import plotting
 
 of_each = torch.randn(2000, 2) + 1
 view = {"xlim": (-10, 3), "ylim": (-2, 2), "minimum": (0, 0)}
-paths = {"SGD": [(-9, 1.5), (-4, 0)]}
+racers = ("SGD", "momentum", "RMSprop", "Adam")
+paths = {racer: [(-9, 1.5), (-4, 0)] for racer in racers}
 """,
     "05_training_loop": """
 import torch
