@@ -7,7 +7,8 @@
 
 PYTHON ?= $(shell .venv/bin/python -c 'print(".venv/bin/python")' 2>&- || echo python3)
 VENV := .venv/bin/python
-PYTEST := $(VENV) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# Even two cores have time for three: the browser's tests wait a lot.
+PYTEST := $(VENV) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 INSTALL = @"$(PYTHON)" tools/install.py
 BIOME = npx --yes @biomejs/biome@2.6.8 lint --error-on-warnings
 
