@@ -41,7 +41,7 @@ def save_checkpoint(
         torch.save(content | _states(parts), file)
         file.seek(0)  # what cannot be loaded again must not take the file's place
         torch.load(file, map_location="cpu", weights_only=True)
-        _replace(Path(path).resolve(), file.getbuffer())
+        replace_file(Path(path).resolve(), file.getbuffer())
 
 
 def load_checkpoint(
@@ -56,20 +56,36 @@ def load_checkpoint(
     """
     parts = _parts(model, optimizer, train_loader, others)
     with _one_sentence(f"{path} was not loaded"):
-        saved = _read(path)
-        _compare({"format": FORMAT}, {"format": saved.get("format")})
-        _compare(_kinds(parts), saved["kinds"])
+        saved = read_checkpoint(path)
+        compare(_kinds(parts), saved["kinds"])
         history = list(saved["history"])
         before = copy.deepcopy(_states(parts))
         try:
             _restore(parts, saved)
             # Torch takes over another type of numbers or memory layout in silence.
             now, then = _states(parts)["states"], saved["states"]
-            _compare(dict(_forms(now)), dict(_forms(then)))
+            compare(dict(_forms(now)), dict(_forms(then)))
         except BaseException:
             _restore(parts, before)
             raise
     return history
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Return all that a file holds, whole and undamaged, without running code from it.
+
+    Its "history" is the list of records, and its "states" are by the parts' names.
+    """
+    with _one_sentence(f"{path} was not loaded"):
+        if not os.path.isfile(path):
+            raise ValueError("there is no file, or it is a folder, a device or a pipe")
+        with open(path, "rb") as file:
+            if zipfile.is_zipfile(file) and zipfile.ZipFile(file).testzip() is None:
+                file.seek(0)
+                saved = torch.load(file, map_location="cpu", weights_only=True)
+                compare({"format": FORMAT}, {"format": saved.get("format")})
+                return saved
+    raise CheckpointError(f"{path} is cut short, damaged or not a checkpoint at all.")
 
 
 @contextlib.contextmanager
@@ -109,7 +125,7 @@ def _kinds(parts):
     return kinds
 
 
-def _compare(here, saved):
+def compare(here, saved):
     """Refuse to load where two descriptions differ."""
     for key in here | saved:
         mine, its = here.get(key, "missing"), saved.get(key, "missing")
@@ -192,7 +208,7 @@ def _devices(model):
             yield str(d), torch.get_device_module(d), () if d.type == "mps" else (d,)
 
 
-def _replace(path, data):
+def replace_file(path, data):
     """Write a file beside `path`, and put it in its place when it is on the disk.
 
     Only one process can save to a path at a time: it removes what a killed one
@@ -210,14 +226,3 @@ def _replace(path, data):
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _read(path):
-    """Read a file that is whole and undamaged, without running code from it."""
-    if not os.path.isfile(path):
-        raise ValueError("there is no such file, or it is a folder, a device or a pipe")
-    with open(path, "rb") as file:
-        if zipfile.is_zipfile(file) and zipfile.ZipFile(file).testzip() is None:
-            file.seek(0)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    raise CheckpointError(f"{path} is cut short, damaged or not a checkpoint at all.")

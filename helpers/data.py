@@ -48,14 +48,10 @@ class TensorLoader:
     """
 
     def __init__(
-        self,
-        *tensors: Tensor,
-        batch_size: int = 32,
-        shuffle: bool = False,
-        drop_last: bool = False,
-        seed: int = 0,
+        self, *tensors: Tensor, batch_size: int = 32, shuffle: bool = False,
+        drop_last: bool = False, seed: int = 0,
         device: torch.device | str | None = None,
-    ):
+    ):  # fmt: skip
         rows = [len(tensor) for tensor in tensors]
         if len(set(rows)) > 1:
             raise ValueError(
@@ -124,7 +120,16 @@ def load_mnist() -> ImageData:
 
     Images are float32 in 0 … 1, shaped (N, 1, 28, 28); labels are int64.
     """
-    return ImageData(*(_load_split(part) for part in ("train", "t10k")))
+    return ImageData(*(_load_split(f"MNIST/raw/{part}") for part in ("train", "t10k")))
+
+
+def load_fashion_mnist() -> ImageData:
+    """Load FashionMNIST, like MNIST, but with clothes; torchvision fetches it once."""
+    from torchvision.datasets import FashionMNIST
+
+    FashionMNIST(DATA, download=True)
+    parts = ("FashionMNIST/raw/train", "FashionMNIST/raw/t10k")
+    return ImageData(*map(_load_split, parts))
 
 
 def _load_split(part):
@@ -136,11 +141,11 @@ def _load_split(part):
 def _read_idx(name):
     """Read a packed file in MNIST's format: type and shape, then the bytes."""
     try:
-        with gzip.open(DATA / "MNIST" / "raw" / name) as file:
+        with gzip.open(DATA / name) as file:
             content = bytearray(file.read())  # gzip checks length and sum
     except (OSError, EOFError, zlib.error) as error:
         raise FileNotFoundError(
-            f"data/MNIST/raw/{name} is missing or damaged. To restore it, run "
+            f"data/{name} is missing or damaged. To restore it, run "
             "`git restore :/data/MNIST` in the folder of the course, or download the "
             "course again."
         ) from error

@@ -295,7 +295,7 @@ def refused(path, parts=None):
 
 
 def test_missing_file_is_refused(path):
-    assert "no such file" in refused(path)
+    assert "there is no file" in refused(path)
 
 
 def test_truncated_file_is_refused(saved):

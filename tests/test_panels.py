@@ -537,11 +537,11 @@ def test_spread_of_noisy_steps_falls_with_the_root_of_the_batch_size():
 
 
 def inked(*lines):
-    """Return the ink of some lines on the square, each from place to place."""
+    """Return the square with some lines drawn on it, each from place to place."""
     square = Image.new("L", (drawing.SIDE, drawing.SIDE))
     for line in lines:
         ImageDraw.Draw(square).line(line, fill=255, width=11)
-    return square.tobytes()
+    return square
 
 
 ONE = (70, 20, 70, 120)
@@ -594,7 +594,7 @@ def pad():
 
 
 def test_strokes_are_answered_with_probabilities_and_maps(pad):
-    pad.picture.hand = {"ink": inked(ONE), "example": None}
+    pad.picture.hand = {"ink": inked(ONE).tobytes(), "example": None}
     data = pad.picture.data
     assert floats(data["probabilities"]).argmax() == 7
     assert data["image"] == (255 * like_mnist(inked(ONE))).byte().numpy().tobytes()
@@ -604,24 +604,24 @@ def test_strokes_are_answered_with_probabilities_and_maps(pad):
 
 def test_test_images_that_it_gets_wrong_can_be_looked_at(pad):
     assert pad.picture.fixed["labels"] == [8, 0]
-    pad.picture.hand = {"ink": inked(), "example": 0}
+    pad.picture.hand = {"ink": inked().tobytes(), "example": 0}
     assert pad.picture.data["note"] == "Its label is 8."
-    pad.picture.hand = {"ink": inked(), "example": 1}
+    pad.picture.hand = {"ink": inked().tobytes(), "example": 1}
     assert floats(pad.picture.data["probabilities"]).argmax() == 7
     assert pad.picture.data["note"] == "Its label is 0."
 
 
 def test_clear_empties_the_square(pad):
-    pad.picture.hand = {"ink": inked(ONE), "example": None}
+    pad.picture.hand = {"ink": inked(ONE).tobytes(), "example": None}
     pad.clear()
-    assert pad.picture.hand == {"ink": inked(), "example": None}
+    assert pad.picture.hand == {"ink": inked().tobytes(), "example": None}
     assert len(pad.picture.data["probabilities"]) == 0
     assert pad.picture.data["shape"][0] == 0
 
 
 def test_network_is_left_as_it_came(pad):
     pad.model.train()
-    pad.picture.hand = {"ink": inked(ONE), "example": None}
+    pad.picture.hand = {"ink": inked(ONE).tobytes(), "example": None}
     assert pad.model.training
     assert not pad.model.conv._forward_hooks
 
@@ -629,7 +629,7 @@ def test_network_is_left_as_it_came(pad):
 def test_network_without_convolutions_has_no_maps():
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     pad = DrawingPad(model, Split(torch.rand(5, 1, 28, 28), torch.arange(5)))
-    pad.picture.hand = {"ink": inked(ONE), "example": None}
+    pad.picture.hand = {"ink": inked(ONE).tobytes(), "example": None}
     assert pad.picture.data["shape"][0] == 0
     assert len(pad.picture.data["probabilities"]) == 40
 

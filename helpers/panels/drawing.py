@@ -47,7 +47,8 @@ class DrawingPad(Panel):
     def numbers(self) -> dict:
         """Compute the image, the probabilities and the feature maps."""
         chosen, shares, note = self.picture.hand["example"], torch.zeros(0), ""
-        x, maps = like_mnist(self.picture.hand["ink"]), shares.view(0, 1, 1)
+        drawing = Image.frombytes("L", (SIDE, SIDE), bytes(self.picture.hand["ink"]))
+        x, maps = like_mnist(drawing), shares.view(0, 1, 1)
         if chosen is not None:
             x, note = self.images[chosen][None], f"Its label is {self.labels[chosen]}."
         if x.any():
@@ -58,13 +59,12 @@ class DrawingPad(Panel):
         }  # fmt: skip
 
 
-def like_mnist(ink: bytes) -> Tensor:
-    """Turn the ink on the square into an image made as MNIST's own are.
+def like_mnist(drawing: Image.Image) -> Tensor:
+    """Turn a drawing, light on dark, into an image made as MNIST's own are.
 
     The drawing is scaled to fit 20 × 20 pixels, and put into 28 × 28 so that its
     centre of mass is in the middle.
     """
-    drawing = Image.frombytes("L", (SIDE, SIDE), bytes(ink))
     image = Image.new("L", (28, 28))
     if box := drawing.getbbox():
         drawing = drawing.crop(box)

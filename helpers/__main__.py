@@ -1,0 +1,75 @@
+"""Train a network, see how it does on unseen examples, or show it a picture."""
+
+import argparse
+import re
+
+from helpers import commands
+from helpers.checkpoints import CheckpointError
+
+EXAMPLES = {
+    "train": "--dataset mnist --model cnn --checkpoint cnn.pt",
+    "evaluate": "cnn.pt",
+    "predict": "cnn.pt my_seven.png",
+}
+LOST = re.compile("(?i)gloo|nccl|closed by peer")  # a process misses another
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong."""
+
+    def error(self, message):
+        """Say it, and end with the status of a wrong call."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def make_parser():
+    """Return the parser of all commands."""
+    parser = Parser(prog="python -m helpers", description=__doc__)
+    several = parser.add_subparsers(required=True, metavar=" | ".join(EXAMPLES))
+    options = {"argument_default": argparse.SUPPRESS}
+    for name, example in EXAMPLES.items():
+        does = getattr(commands, name)
+        options |= {"help": does.__doc__, "description": does.__doc__}
+        epilog = f"example: python -m helpers {name} {example}"
+        several.add_parser(name, epilog=epilog, **options).set_defaults(does=does)
+    train, evaluate, predict = (one.add_argument for one in several.choices.values())
+    train("--dataset", choices=["mnist", "fashion-mnist", "iris"])
+    train("--model", choices=["mlp", "cnn"])
+    train("--epochs", type=int, help="how many to have done in the end")
+    train("--lr", type=float, help="the learning rate")
+    train("--batch-size", type=int, help="of all processes together")
+    train("--optimizer", choices=commands.OPTIMIZERS)
+    train("--schedule", choices=commands.SCHEDULES)
+    train("--seed", type=int)
+    train("--checkpoint", metavar="FILE", help="where to save the run after each epoch")
+    train("--resume", action="store_true", help="go on with the run in that file")
+    train("--history", metavar="FILE", help="where to write the records, as JSON lines")
+    for add in (train, evaluate):
+        add("--device", help="such as cpu or cuda; the fastest if not given")
+    evaluate("checkpoint")
+    predict("checkpoint")
+    predict("image")
+    return parser
+
+
+def main():
+    """Do what the command line says; end with one line if that isn't possible."""
+    parser = make_parser()
+    options = vars(parser.parse_args())
+    does = options.pop("does")
+    try:
+        does(**options)
+    except (ValueError, CheckpointError, OSError) as error:
+        parser.exit(2, f"{error}\n")
+    except FloatingPointError as error:
+        parser.exit(1, f"{error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, f"Stopped. {commands.to_go_on(**options)}\n")
+    except RuntimeError as error:
+        if LOST.search(str(error)) is None:
+            raise
+        parser.exit(1, f"Another process has ended. {commands.to_go_on(**options)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""What `python -m helpers` does: train a network, in one process or many; use it."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from torch import nn, optim
+from tqdm import tqdm
+
+from helpers import checkpoints, data, distributed, training
+
+USUAL = {
+    ("mnist", "mlp"): {"epochs": 4, "lr": 0.03, "batch_size": 512},
+    ("mnist", "cnn"): {"epochs": 2, "lr": 0.01, "batch_size": 128},
+    ("iris", "mlp"): {"epochs": 60, "lr": 0.01, "batch_size": 16},
+}
+OPTIMIZERS = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
+SCHEDULES = {  # the learning rate's factor after a share t of the steps
+    "one-cycle": lambda t: t / 0.2 if t < 0.2 else (1 - t) / 0.8,
+    "cosine": lambda t: (1 + math.cos(math.pi * t)) / 2,
+    "none": lambda t: 1.0,
+}
+CLOTHES = "T-shirt, trousers, pullover, dress, coat, sandal, shirt, sneaker, bag, boot"
+METRICS = {"loss": nn.CrossEntropyLoss(), "accuracy": training.accuracy}
+OTHERS = "{} was saved by {} processes, not {}: sums are rounded in another order now."
+
+
+class Settings(dict):
+    """What makes a run what it is: saved with it, and the same when it goes on."""
+
+    def state_dict(self) -> dict:
+        """Return all of them, and how many processes use them."""
+        return self | {"processes": distributed.world_size()}
+
+    def load_state_dict(self, saved: dict) -> None:
+        """Refuse to go on with others, but for the number of epochs."""
+        its = {name: saved[name] for name in self} | {"epochs": self["epochs"]}
+        checkpoints.compare(self, its)
+
+
+def train(checkpoint=None, resume=False, history=None, device="auto", **given):
+    """Train a network, and save it after each epoch; what isn't given is as usual."""
+    there = [path for path in (checkpoint, history) if path and os.path.exists(path)]
+    if int(
+        os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)
+    ):  # torchrun's, after a fault
+        resume = checkpoint in there
+    elif there and not resume:
+        raise ValueError(f"{there[0]} is there already: add --resume, or rename it.")
+    saved = states_in(checkpoint)["settings"] if resume else {}
+    settings = complete(saved | given)
+    with distributed.process_group(device) as device:
+        train_loader, val_loader, test_loader = make_loaders(settings, device)
+        parts = make_parts(settings, train_loader, device)
+        records = checkpoints.load_checkpoint(checkpoint, **parts) if resume else []
+        if resume and saved["processes"] != distributed.world_size():
+            numbers = saved["processes"], distributed.world_size()
+            say(OTHERS.format(checkpoint, *numbers))
+        model = distributed.replicate(parts["model"], train_loader)
+        what = model, train_loader, val_loader, METRICS["loss"], parts["optimizer"]
+        how = {
+            "scheduler": parts["scheduler"],
+            "watch": progress,
+            "start": len(records),
+        }
+        for record in training.train_epochs(*what, epochs=settings["epochs"], **how):
+            records.append(distributed.averaged(record, train_loader, val_loader))
+            save(records, parts, checkpoint, history)
+            say(in_words(records[-1]))
+        means = training.evaluate(model, test_loader, METRICS)
+        say("test: " + in_words(distributed.over_all(means, test_loader)))
+
+
+def evaluate(checkpoint, device="auto"):
+    """See how a saved network does on the examples of its test set."""
+    train(checkpoint, resume=True, device=device, epochs=0)
+
+
+def predict(checkpoint, image):
+    """See what a saved network takes a picture for, and how sure it is."""
+    from helpers.panels.drawing import like_mnist
+
+    states = states_in(checkpoint)
+    if states["settings"]["dataset"] == "iris":
+        raise ValueError("A network for flowers takes four numbers, not a picture.")
+    model = make_model(states["settings"]).eval()
+    model.load_state_dict(states["model"])
+    names = (
+        range(10)
+        if "fashion" not in states["settings"]["dataset"]
+        else CLOTHES.split(", ")
+    )
+    with torch.no_grad():
+        shares = model(like_mnist(read_image(image))).softmax(1)[0]
+    for share, i in zip(*shares.topk(3), strict=True):
+        print(f"{names[i]}: {share:.1%}")
+
+
+def to_go_on(checkpoint=None, **_):
+    """Say how a run that was interrupted can go on."""
+    if checkpoint is None or not os.path.exists(checkpoint):
+        return "Nothing was saved: --checkpoint FILE saves a run after each epoch."
+    done = len(checkpoints.read_checkpoint(checkpoint)["history"])
+    return f"{checkpoint} holds {done} epochs: the same command goes on with --resume."
+
+
+def say(line):
+    """Print a line, in one process of all."""
+    if distributed.rank() == 0:
+        print(line, flush=True)
+
+
+def in_words(means):
+    """Put means into one line."""
+    return ", ".join(f"{name.replace('_', ' ')} {v:.4g}" for name, v in means.items())
+
+
+def progress(batches):
+    """Show how far an epoch is, in one process of all, if somebody is watching."""
+    return tqdm(batches, leave=False, disable=distributed.rank() > 0 or None)
+
+
+def save(records, parts, checkpoint, history):
+    """Replace the files by newer ones, in one process of all."""
+    if distributed.rank() == 0 and checkpoint:
+        checkpoints.save_checkpoint(checkpoint, records, **parts)
+    if distributed.rank() == 0 and history:
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        checkpoints.replace_file(Path(history), lines.encode())
+
+
+def states_in(checkpoint):
+    """Return what is saved in a checkpoint of `train`."""
+    states = checkpoints.read_checkpoint(checkpoint)["states"]
+    if "settings" not in states:
+        raise ValueError(f"{checkpoint} was not made by `python -m helpers train`.")
+    return states
+
+
+def complete(given):
+    """Return all settings: those given, and the usual for the rest."""
+    settings = {"dataset": "mnist", "model": "mlp"} | given
+    usual = USUAL.get((settings["dataset"].removeprefix("fashion-"), settings["model"]))
+    if usual is None:
+        raise ValueError("The flowers of Iris are no pictures: use --model mlp.")
+    others = {"optimizer": "adam", "schedule": "one-cycle", "seed": 0}
+    settings = Settings(others | usual | settings)
+    for name in ("epochs", "lr", "batch_size"):
+        if not settings[name] > 0 and (name, settings[name]) != ("epochs", 0):
+            raise ValueError(f"{name} is {settings[name]}, and must be above 0.")
+    return settings
+
+
+def make_loaders(settings, device):
+    """Yield this process's share of the examples to train on, validate, and test."""
+    loads = {"mnist": data.load_mnist, "fashion-mnist": data.load_fashion_mnist}
+    if settings["dataset"] == "iris":
+        train, *others = data.load_iris()[:3]
+    else:
+        (x, y), test = loads[settings["dataset"]]()
+        train, *others = (x[:50_000], y[:50_000]), (x[50_000:], y[50_000:]), test
+    options = {"batch_size": settings["batch_size"], "seed": settings["seed"]}
+    yield distributed.ShardLoader(*train, **options, shuffle=True, device=device)
+    for split in others:
+        yield distributed.ShardLoader(*split, batch_size=1000, device=device)
+
+
+def make_model(settings):
+    """Return a new network, the same for the same seed."""
+    torch.manual_seed(settings["seed"])
+    if settings["model"] == "cnn":
+        filters = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 32, 3, padding=1)
+        layers = [(f, nn.ReLU(), nn.MaxPool2d(2)) for f in filters]
+        return nn.Sequential(*layers[0], *layers[1], nn.Flatten(), nn.Linear(1568, 10))
+    iris = settings["dataset"] == "iris"
+    inputs, hidden, classes = (4, 16, 3) if iris else (784, 128, 10)
+    layers = nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes)
+    return nn.Sequential(nn.Flatten(), *layers)
+
+
+def make_parts(settings, train_loader, device):
+    """Return all that a checkpoint holds, by name."""
+    model = make_model(settings).to(device)
+    optimizer = OPTIMIZERS[settings["optimizer"]](model.parameters(), lr=settings["lr"])
+    shape, steps = (
+        SCHEDULES[settings["schedule"]],
+        settings["epochs"] * len(train_loader),
+    )
+    scheduler = optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: shape((step + 1) / (steps + 1))
+    )
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    return parts | {"train_loader": train_loader, "settings": settings}
+
+
+def read_image(path):
+    """Read a picture, dark on light or light on dark, as light on dark."""
+    picture = Image.open(path).convert("RGBA")
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    grey = picture.convert("L")
+    return ImageOps.invert(grey) if grey.getpixel((0, 0)) > 127 else grey
