@@ -1,7 +1,7 @@
 """Measure one question after another: print, compare with the targets, and write.
 
 The results are written to benchmarks/results, the tables into docs/benchmarks.md
-and the picture to docs/benchmark.png.
+and the pictures beside it.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 
 from benchmarks.common import ROOT, machine, write
 
-QUESTIONS = ("loop", "recipe", "peers", "checkpoint", "data", "panels")
+QUESTIONS = ("loop", "recipe", "peers", "checkpoint", "data", "processes", "panels")
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -53,7 +53,7 @@ def answer(question, quick):
     results = ROOT / "benchmarks" / "results" / f"{question}.json"
     write(results, f"{json.dumps(found, indent=1)}\n".encode())
     put_on_page(question, f"{found['machine']}\n\n{text}")
-    if question == "peers":
+    if hasattr(module, "draw"):
         module.draw(found)
     if missed:
         sys.exit(f"{question} misses a target: {'; '.join(missed)}.")

@@ -1,6 +1,7 @@
 """What the benchmarks share: the network, the published loop, timing and tables."""
 
 import gc
+import io
 import json
 import os
 import platform
@@ -155,3 +156,13 @@ def write(path, content):
     part = path.with_suffix(".part")
     part.write_bytes(content)
     os.replace(part, path)
+
+
+def save_picture(figure, name):
+    """Put a figure into docs, and close it."""
+    import matplotlib.pyplot as plt
+
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=160)
+    plt.close(figure)
+    write(ROOT / "docs" / name, picture.getvalue())

@@ -1,6 +1,5 @@
 """Our training loop beside its peers: one epoch of MNIST, in fresh processes."""
 
-import io
 import statistics
 import tempfile
 from functools import partial
@@ -91,7 +90,4 @@ def draw(found):
         ax.tick_params(axis="y", length=0)
     axes[0].invert_yaxis()  # for both: they share it
     axes[0].get_yticklabels()[order.index("ours")].set_fontweight("bold")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=160)
-    plt.close(figure)
-    common.write(common.ROOT / "docs" / "benchmark.png", picture.getvalue())
+    common.save_picture(figure, "benchmark.png")

@@ -64,11 +64,11 @@ def main():
     except FloatingPointError as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, f"Stopped. {commands.to_go_on(**options)}\n")
+        parser.exit(130, f"Stopped. {commands.GO_ON}\n")
     except RuntimeError as error:
         if LOST.search(str(error)) is None:
             raise
-        parser.exit(1, f"Another process has ended. {commands.to_go_on(**options)}\n")
+        parser.exit(1, f"Another process has ended. {commands.GO_ON}\n")
 
 
 if __name__ == "__main__":

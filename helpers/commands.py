@@ -25,6 +25,7 @@ SCHEDULES = {  # the learning rate's factor after a share t of the steps
 }
 CLOTHES = "T-shirt, trousers, pullover, dress, coat, sandal, shirt, sneaker, bag, boot"
 METRICS = {"loss": nn.CrossEntropyLoss(), "accuracy": training.accuracy}
+GO_ON = "What was saved by --checkpoint goes on with the same command and --resume."
 OTHERS = "{} was saved by {} processes, not {}: sums are rounded in another order now."
 
 
@@ -99,14 +100,6 @@ def predict(checkpoint, image):
         print(f"{names[i]}: {share:.1%}")
 
 
-def to_go_on(checkpoint=None, **_):
-    """Say how a run that was interrupted can go on."""
-    if checkpoint is None or not os.path.exists(checkpoint):
-        return "Nothing was saved: --checkpoint FILE saves a run after each epoch."
-    done = len(checkpoints.read_checkpoint(checkpoint)["history"])
-    return f"{checkpoint} holds {done} epochs: the same command goes on with --resume."
-
-
 def say(line):
     """Print a line, in one process of all."""
     if distributed.rank() == 0:
@@ -148,9 +141,10 @@ def complete(given):
         raise ValueError("The flowers of Iris are no pictures: use --model mlp.")
     others = {"optimizer": "adam", "schedule": "one-cycle", "seed": 0}
     settings = Settings(others | usual | settings)
-    for name in ("epochs", "lr", "batch_size"):
-        if not settings[name] > 0 and (name, settings[name]) != ("epochs", 0):
-            raise ValueError(f"{name} is {settings[name]}, and must be above 0.")
+    if settings["epochs"] < 0 or settings["batch_size"] < 1:
+        raise ValueError(
+            "There can't be fewer than 0 epochs, or batches of less than 1."
+        )
     return settings
 
 
