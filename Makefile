@@ -24,7 +24,7 @@ lab: install
 	@$(VENV) tools/lab.py $(OPTIONS)
 
 test: install
-	@$(PYTEST)
+	@OMP_NUM_THREADS=1 $(PYTEST)
 
 lint: install
 	@$(VENV) -m ruff check .

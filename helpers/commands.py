@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageOps
 from torch import nn, optim
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from helpers import checkpoints, data, distributed, training
@@ -45,9 +46,7 @@ class Settings(dict):
 def train(checkpoint=None, resume=False, history=None, device="auto", **given):
     """Train a network, and save it after each epoch; what isn't given is as usual."""
     there = [path for path in (checkpoint, history) if path and os.path.exists(path)]
-    if int(
-        os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)
-    ):  # torchrun's, after a fault
+    if distributed.restarts():
         resume = checkpoint in there
     elif there and not resume:
         raise ValueError(f"{there[0]} is there already: add --resume, or rename it.")
@@ -57,17 +56,14 @@ def train(checkpoint=None, resume=False, history=None, device="auto", **given):
         train_loader, val_loader, test_loader = make_loaders(settings, device)
         parts = make_parts(settings, train_loader, device)
         records = checkpoints.load_checkpoint(checkpoint, **parts) if resume else []
-        if resume and saved["processes"] != distributed.world_size():
-            numbers = saved["processes"], distributed.world_size()
-            say(OTHERS.format(checkpoint, *numbers))
+        number = distributed.world_size()
+        if number != saved.get("processes", number) and settings["epochs"]:
+            say(OTHERS.format(checkpoint, saved["processes"], number))
         model = distributed.replicate(parts["model"], train_loader)
         what = model, train_loader, val_loader, METRICS["loss"], parts["optimizer"]
-        how = {
-            "scheduler": parts["scheduler"],
-            "watch": progress,
-            "start": len(records),
-        }
-        for record in training.train_epochs(*what, epochs=settings["epochs"], **how):
+        how = {"epochs": settings["epochs"], "scheduler": parts["scheduler"]}
+        how |= {"start": len(records), "watch": progress}
+        for record in training.train_epochs(*what, **how):
             records.append(distributed.averaged(record, train_loader, val_loader))
             save(records, parts, checkpoint, history)
             say(in_words(records[-1]))
@@ -85,15 +81,12 @@ def predict(checkpoint, image):
     from helpers.panels.drawing import like_mnist
 
     states = states_in(checkpoint)
-    if states["settings"]["dataset"] == "iris":
+    dataset = states["settings"]["dataset"]
+    if dataset == "iris":
         raise ValueError("A network for flowers takes four numbers, not a picture.")
     model = make_model(states["settings"]).eval()
     model.load_state_dict(states["model"])
-    names = (
-        range(10)
-        if "fashion" not in states["settings"]["dataset"]
-        else CLOTHES.split(", ")
-    )
+    names = range(10) if dataset == "mnist" else CLOTHES.split(", ")
     with torch.no_grad():
         shares = model(like_mnist(read_image(image))).softmax(1)[0]
     for share, i in zip(*shares.topk(3), strict=True):
@@ -142,9 +135,7 @@ def complete(given):
     others = {"optimizer": "adam", "schedule": "one-cycle", "seed": 0}
     settings = Settings(others | usual | settings)
     if settings["epochs"] < 0 or settings["batch_size"] < 1:
-        raise ValueError(
-            "There can't be fewer than 0 epochs, or batches of less than 1."
-        )
+        raise ValueError("There can't be fewer than 0 epochs, or batches below 1.")
     return settings
 
 
@@ -167,8 +158,8 @@ def make_model(settings):
     torch.manual_seed(settings["seed"])
     if settings["model"] == "cnn":
         filters = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 32, 3, padding=1)
-        layers = [(f, nn.ReLU(), nn.MaxPool2d(2)) for f in filters]
-        return nn.Sequential(*layers[0], *layers[1], nn.Flatten(), nn.Linear(1568, 10))
+        first, second = [(one, nn.ReLU(), nn.MaxPool2d(2)) for one in filters]
+        return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(1568, 10))
     iris = settings["dataset"] == "iris"
     inputs, hidden, classes = (4, 16, 3) if iris else (784, 128, 10)
     layers = nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes)
@@ -179,13 +170,9 @@ def make_parts(settings, train_loader, device):
     """Return all that a checkpoint holds, by name."""
     model = make_model(settings).to(device)
     optimizer = OPTIMIZERS[settings["optimizer"]](model.parameters(), lr=settings["lr"])
-    shape, steps = (
-        SCHEDULES[settings["schedule"]],
-        settings["epochs"] * len(train_loader),
-    )
-    scheduler = optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: shape((step + 1) / (steps + 1))
-    )
+    shape = SCHEDULES[settings["schedule"]]
+    last = settings["epochs"] * len(train_loader) + 1
+    scheduler = LambdaLR(optimizer, lambda step: shape((step + 1) / last))
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     return parts | {"train_loader": train_loader, "settings": settings}
 

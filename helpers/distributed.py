@@ -27,6 +27,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def restarts() -> int:
+    """Return how often torchrun has started all processes anew, after a fault."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
 @contextlib.contextmanager
 def process_group(device: str = "auto") -> Iterator[torch.device]:
     """Meet the other processes, if there are any; yield this one's device."""
@@ -53,11 +58,10 @@ def _meeting_place():
     torchrun keeps one store for all attempts, with addresses that are no longer right.
     The count of restarts tells them apart, on a machine that is the only one.
     """
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    if attempt == "0" or int(os.environ["LOCAL_WORLD_SIZE"]) < world_size():
+    if not restarts() or int(os.environ["LOCAL_WORLD_SIZE"]) < world_size():
         return {}
     place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = dist.PrefixStore(attempt, dist.TCPStore(*place, is_master=False))
+    store = dist.PrefixStore(f"{restarts()}", dist.TCPStore(*place, is_master=False))
     return {"store": store, "rank": rank(), "world_size": world_size()}
 
 
