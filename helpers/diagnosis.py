@@ -1,105 +1,10 @@
-r"""Silent bugs of a training set-up, found by trying it out and told in words.
+"""Silent bugs of a training set-up, found by trying it out and told in words.
 
-A group of checks yields each check's name, whether it is suspicious, and the numbers
-for its words, which stand here, the most serious first:
-
-* used_up_loader: The loader is a {}, which is empty once it is read.
-  Why: An iterator can be read once: the second epoch has no batches.
-  Try: a DataLoader, or a list of the batches.
-* not_finite: So many numbers are nan or infinite: {}.
-  Why: One of them makes the loss nan and, after a step, all weights.
-  Try: cleaning the data with x.isfinite(), and looking for log(0) and x / 0.
-* other_models_optimizer: The optimizer holds none of the model's {} weights.
-  Why: Its steps change weights that this model does not use.
-  Try: making the optimizer from model.parameters(), when the model is complete.
-* broadcast: Outputs {} are stretched to fit targets {}.
-  Why: Each output is compared with other examples' targets, and learns a mean.
-  Try: one shape for both, by y.unsqueeze(1) or model(x).squeeze(1).
-* one_logit: A loss over classes gets outputs {}, of one class.
-  Why: The probability of an only class is always 1: there is nothing to learn.
-  Try: BCEWithLogitsLoss with float targets, or one output for each class.
-* labels_outside: Among the targets are {}, which are no classes of {}.
-  Why: They stop the training, or count as something else in silence.
-  Try: class numbers from 0 to the number of outputs less one, or 0 and 1 for two.
-* targets_ignored: The loss stays {:.4g} when the targets change places.
-  Why: A loss that does not know whose target is whose cannot teach it.
-  Try: loss_fn on two targets by hand, to find where they are lost.
-* not_log_probabilities: The loss wants logarithms, but exp(outputs) sum to {:.3g}.
-  Why: The right output just rises for ever, as no other needs to fall.
-  Try: CrossEntropyLoss, or log_softmax at the end of the model.
-* softmax_twice: The loss wants logits, and gets numbers from {:.2g} to {:.2g}.
-  Why: Squeezed twice, no probability gets near 1, and gradients are small.
-  Try: logits as the model's outputs, and softmax or sigmoid only for predictions.
-* no_gradient: No gradient reaches {}.
-  Why: What gets no gradient stays as it was made.
-  Try: looking for detach, .data, no_grad, argmax, or a layer left unused.
-* not_held: The optimizer does not hold {}.
-  Why: No step changes them, as the optimizer does not know them.
-  Try: making the optimizer last, or freezing them with requires_grad_(False).
-* equal_weights: All {} units of a layer have the same weights.
-  Why: Units that start alike and get one gradient stay alike for ever.
-  Try: PyTorch's own initial weights, which are random.
-* constant_inputs: All {} examples are the same.
-  Why: From equal inputs a model can only learn the mean target.
-  Try: looking at a batch: perhaps it is filled or indexed wrongly.
-* same_rows: Of the validation rows, {:.0%} are in the training set.
-  Why: The model can know them by heart, so validation looks too good.
-  Try: splitting the data once, before any rows are repeated.
-* examples_mixed: An output changes by {:.2g} with the other examples of its batch.
-  Why: A prediction depends on which others happen to be there.
-  Try: looking for a mean, softmax, reshape or attention over dimension 0.
-* state_between_batches: Outputs change by {:.2g} once another batch went through.
-  Why: Predictions depend on what was predicted before.
-  Try: starting hidden states anew in forward, and keeping none on self.
-* target_scale: Targets are about {:.3g} in size, and outputs {:.3g}.
-  Why: The first steps go into the scale, and no usual learning rate fits.
-  Try: (y - y.mean()) / y.std() for training, and undoing it in predictions.
-* learning_rate_too_large: At {0:g}, one batch is not learned in 50 steps.
-  Why: Each step jumps over the minimum.
-  Try: a learning rate of {1:.2g} … {2:.2g}, at which it is.
-* learning_rate_too_small: At {0:g}, one batch is not learned in 50 steps.
-  Why: The weights hardly move, and training would take far too long.
-  Try: a learning rate of {1:.2g} … {2:.2g}, at which it is.
-* dead_relus: Of a layer's units, {:.0%} are 0 for all examples.
-  Why: They pass no gradient, so that the weights before them never change.
-  Try: looking for large negative biases, unscaled inputs, a large learning rate.
-* exploding_gradient: A layer's gradient is {:.2g} times that of the outputs.
-  Why: One step with it throws the weights far away.
-  Try: PyTorch's initial weights, normalization, or clip_grad_norm_.
-* vanishing_gradient: The first layer's gradient is {:.1g} of the last one's.
-  Why: The first layers hardly learn.
-  Try: ReLU in place of sigmoid or tanh, normalization, residuals, or fewer layers.
-* sorted_labels: The label changes {} times in {} examples, where {:.0f} is usual.
-  Why: Batches of one class teach that class, and unlearn the one before.
-  Try: shuffle=True for the training loader.
-* missing_classes: Of {} classes, {} are never a target.
-  Why: They cannot be learned: a split or filter may have lost them.
-  Try: y.unique(return_counts=True), and a split with stratify=y.
-* unscaled_inputs: Inputs are about {:.2g}, one feature {:.2g} times as wide as usual.
-  Why: Layers are made for inputs about 1 in size, each as wide as the others.
-  Try: (x - x.mean(0)) / x.std(0) with the training set's numbers, or pixels / 255.
-* loss_too_high: The loss starts at {:.3g}, where guessing would give {:.3g}.
-  Why: A model that starts confident and wrong must first unlearn that.
-  Try: scaled inputs, and smaller initial weights in the last layer.
-* eval_mode: The model is in eval mode, and the mode matters ({}).
-  Why: Dropout is off, and batch norm's statistics stay as they are.
-  Try: model.train() at the start of each epoch.
-* dropout_in_eval: In eval mode, {} was called.
-  Why: Predictions change from call to call, and are worse than need be.
-  Try: nn.Dropout, or F.dropout(x, p, training=self.training).
-* mode_without_effect: With {}, outputs are the same in train and eval mode.
-  Why: The layers are not in use, or the mode does not reach them.
-  Try: calling them in forward, and letting train() and eval() do their work.
-* same_order: The second epoch begins with the same {} examples as the first.
-  Why: Every epoch repeats the same steps.
-  Try: shuffle=True for the training loader.
-* frozen_but_held: The optimizer holds {}, with requires_grad False.
-  Why: They are not trained: perhaps they were meant to be.
-  Try: requires_grad_(), or giving the optimizer only what is to be trained.
-* leftover_gradients: There are gradients from before in {}.
-  Why: The first step adds to them, if it does not begin with zero_grad.
-  Try: optimizer.zero_grad() before each backward.
+Each method of `Checks` looks for one bug, the most serious first. It returns nothing
+(or False, or an empty list) where all is well, and otherwise a list of what belongs
+into the first line of its docstring. To add a check, add a method.
 """
+# ruff: noqa: D401 - the docstrings of checks say what they saw
 
 import contextlib
 import copy
@@ -108,20 +13,16 @@ import re
 import warnings
 from collections import Counter
 from functools import cached_property
-from itertools import islice, takewhile
+from itertools import islice
 from time import perf_counter
 from typing import NamedTuple
 
 import torch
-from torch import nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
-from torch.utils.data import DataLoader
+from torch.utils.data import default_collate
 
 from helpers.checkpoints import generators, random_states, set_random_states
 
-WORDS = re.findall(r"(?m)^\* (\w+): (.+)\.$\s+Why: (.+)\s+Try: (.+)", __doc__)
-BY_MODE = nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm
+WORDS = re.compile(r"(.+)\.\s+Why: (.+)\s+Try: (.+)")
 
 
 class Finding(NamedTuple):
@@ -133,458 +34,605 @@ class Finding(NamedTuple):
     try_this: str
 
 
+@torch.enable_grad()
 def diagnose(model, loader, loss_fn, optimizer, val_loader=None) -> list[Finding]:
     """Look for silent bugs in a supervised training; print and return what is found.
 
-    The most serious comes first; the module's docstring lists all. At most ten batches
-    are read. The trials are made on copies: the model, the optimizer, the loaders'
-    generators and the random states are left as they were, to the bit.
+    The most serious comes first; the methods of `Checks` are all there is. At most ten
+    batches are read. The trials are made on copies: the model, the optimizer, the
+    loaders' generators and the random states are left as they were, to the bit.
     """
-    seen, reasons = {}, set()
-    with contextlib.ExitStack() as undo:
+    found, failed = [], {}
+    names = [name for name in vars(Checks) if not name.startswith("_")]
+    with contextlib.ExitStack() as undo, warnings.catch_warnings(action="ignore"):
         _put_back_later(undo, model, optimizer, loader, val_loader)
-        setup = Setup(model, loader, loss_fn, optimizer, val_loader)
-        for group in GROUPS:
+        checks = Checks(model, loader, loss_fn, optimizer, val_loader)
+        for name in names:
             try:
-                for name, *result in group(setup):
-                    seen[name] = result
+                if seen := getattr(checks, name)():
+                    words = WORDS.match(vars(Checks)[name].__doc__).groups()
+                    found.append(Finding(name, *(text.format(*seen) for text in words)))
+                    print("{}: {}.\n  {}\n  Try: {}".format(*found[-1]))
             except Exception as error:
-                reasons.add(f"{error!s:.99}".partition("\n")[0].rstrip("."))
-    checks = [(name, seen[name], *words) for name, *words in WORDS if name in seen]
-    found = [
-        Finding(name, *(text.format(*numbers) for text in words))
-        for name, (is_there, *numbers), *words in checks
-        if is_there
-    ]
-    for finding in found:
-        print("{}: {}.\n  {}\n  Try: {}".format(*finding))
+                failed[name] = f"{error!s:.99}".partition("\n")[0].rstrip(".")
     if not found:
-        print(f"Nothing suspicious, in {len(seen)} checks on {setup.count} batches.")
-    if missing := [name for name, *_ in WORDS if name not in seen]:
-        print(f"Not looked at: {', '.join(missing)} ({'; '.join(reasons)}).")
+        count = len(names) - len(failed)
+        print(f"Nothing suspicious, in {count} checks on {checks.count} batches.")
+    if failed:
+        reasons = "; ".join(dict.fromkeys(failed.values()))
+        print(f"Not looked at: {', '.join(failed)} ({reasons}).")
     return found
 
 
 def _put_back_later(undo, model, optimizer, *loaders):
     """Note how all is: trials are on copies, but a loss may hold the model itself."""
-    undo.enter_context(warnings.catch_warnings(action="ignore"))
-    undo.enter_context(torch.enable_grad())
-    for module in model.modules():
-        undo.callback(setattr, module, "training", module.training)
-    for tensor in (*model.parameters(), *model.buffers(), *_weights(optimizer)):
-        undo.callback(tensor.data.copy_, tensor.data.clone())
-        undo.callback(setattr, tensor, "grad", tensor.grad)
-        if tensor.grad is not None:
-            undo.callback(tensor.grad.data.copy_, tensor.grad.data.clone())
+    undo.callback(set_random_states, model, random_states(model))
     for generator in (g for loader in loaders for g in generators(loader)):
         undo.callback(generator.set_state, generator.get_state())
-    undo.callback(set_random_states, model, random_states(model))
+    for module in model.modules():
+        undo.callback(setattr, module, "training", module.training)
+    for tensor in (*model.parameters(), *model.buffers(), *_held(optimizer)):
+        undo.callback(tensor.data.copy_, tensor.data.clone())
+        undo.callback(setattr, tensor, "grad", tensor.grad)
+        tensor.grad = copy.deepcopy(tensor.grad)
 
 
-def _weights(optimizer):
-    return [p for group in optimizer.param_groups for p in group["params"]]
+def _held(optimizer):
+    return {p for group in optimizer.param_groups for p in group["params"]}
 
 
 def _rate(group):
+    """Return a learning rate, also one that a warm-up has not reached yet."""
     return max(float(group.get(key, 0)) for key in ("lr", "initial_lr", "max_lr"))
-
-
-def _first(loader, number):
-    """Read a loader's first batches; of a DataLoader, a copy keeps the workers."""
-    loader = copy.copy(loader) if isinstance(loader, DataLoader) else loader
-    return list(islice(loader, number))
-
-
-def _rows(loader, batches):
-    """Return the inputs and targets behind a loader: all, or those had in a moment."""
-    data, end = getattr(loader, "dataset", None), perf_counter() + 0.5
-    if hasattr(data, "tensors"):
-        return data.tensors
-    if not hasattr(data, "__getitem__"):
-        return [torch.cat(part) for part in zip(*batches, strict=True)]
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
-    items = [data[i] for i in takewhile(lambda _: perf_counter() < end, order.tolist())]
-    parts = zip(*items, strict=True)
-    return [torch.stack([torch.as_tensor(item) for item in part]) for part in parts]
 
 
 def _size(values):
     return values.double().square().mean().sqrt().item()
 
 
-def _kinds(rows):
-    """Count how many rows of a weight differ from each other."""
-    rows = rows.detach().flatten(1)
-    return len((rows / (rows.abs().max() + 1e-30) * 1e3).round().unique(dim=0))
+def _changed(before, after):
+    """Return by how much outputs change, if it is more than rounding."""
+    change = (before - after).abs().max().item()
+    return change > 1e-3 * _size(before) and [change]
 
 
-def _leaves(loss):
-    """Return all weights that a loss was computed from, listed by a model or not."""
-    nodes, todo = set(), [loss.grad_fn]
+def _names(model, test):
+    """Name the parameters that pass a test, if there are any."""
+    names = [name for name, p in model.named_parameters() if test(p)]
+    more = f" and {len(names) - 3} more" * (len(names) > 3)
+    return names and [", ".join(names[:3]) + more]
+
+
+def _rows(loader):
+    """Return the inputs and targets behind a loader: all, or half a second's worth."""
+    data, rows, end = getattr(loader, "dataset", None), [], perf_counter() + 0.5
+    if not hasattr(data, "__len__"):
+        return [
+            torch.cat(part) for part in zip(*islice(copy.copy(loader), 8), strict=True)
+        ]
+    for i in torch.randperm(len(data)).tolist():
+        rows.append(data[i])
+        if perf_counter() > end:
+            break
+    return getattr(loader, "collate_fn", default_collate)(rows)
+
+
+def _graph(loss):
+    """Return the steps through which autograd would go back from a loss."""
+    nodes, todo = {}, [loss.grad_fn]
     while todo:
-        if (node := todo.pop()) not in nodes | {None}:
-            nodes.add(node)
-            todo += [parent for parent, _ in node.next_functions]
-    return {node.variable for node in nodes if hasattr(node, "variable")}
+        if (node := todo.pop()) and node not in nodes:
+            nodes[node] = "met"
+            todo += [before for before, _ in node.next_functions]
+    return list(nodes)
 
 
-class Watch(TorchFunctionMode):
-    """Note which units each ReLU lets through, and which calls drop at random."""
-
-    def __init__(self):
-        super().__init__()
-        self.units, self.drops = [], []
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        """Call the function, and note what it did if its name is of interest."""
-        result, name = function(*args, **(kwargs or {})), function.__name__.strip("_")
-        if name in {"relu", "clamp", "clamp_min", "maximum"}:
-            self.units.append((result != 0).flatten(1).any(0))
-        how = dict(zip(("x", "p", "training"), args, strict=False)) | (kwargs or {})
-        drops = "dropout" in name and how.get("training", True) and how.get("p", 1) > 0
-        if drops or how.get("dropout_p") or name in {"bernoulli", "rand", "rand_like"}:
-            self.drops.append(name)
-        return result
-
-
-class Setup:
-    """What the checks look at, and how they try it."""
+class Trial:
+    """A set-up for training, and what comes out when it is tried."""
 
     def __init__(self, model, loader, loss_fn, optimizer, val_loader):
         self.model, self.loss_fn, self.optimizer = model, loss_fn, optimizer
-        self.loader, self.val_loader = loader, val_loader
-        self.random, self.count = random_states(model), 0
+        self.loader, self.val_loader, self.count = loader, val_loader, 0
+        self.rate = max(map(_rate, optimizer.param_groups))
+        self.random = random_states(model)
 
     @cached_property
-    def pairs(self):
-        """Return batches of one epoch, on the model's device."""
-        if hasattr(self.loader, "__next__"):
+    def batches(self):
+        """Batches of one epoch and, at the end, the first of another."""
+        if self.used_up_loader():
             raise ValueError("the loader can be read only once")
-        batches, device = _first(self.loader, 8), next(self.model.parameters()).device
-        kinds = {" and ".join(type(part).__name__ for part in b) for b in batches}
-        if kinds != {"Tensor and Tensor"}:
-            raise TypeError(f"a batch holds {', '.join(kinds)}, not Tensor and Tensor")
-        self.count = len(batches)
+        loader = copy.copy(self.loader)  # its workers end with it
+        batches = [*islice(loader, 8), *islice(loader, 1)]
+        if not all(isinstance(x, torch.Tensor) for batch in batches for x in batch):
+            raise TypeError("a batch is not just tensors")
+        self.count, device = len(batches) - 1, next(self.model.parameters()).device
         return [(x.to(device), y.to(device)) for x, y in batches]
 
-    @cached_property
-    def first(self):
-        """Return the first batch and the outputs for it."""
-        x, y = self.pairs[0]
-        return x, y, self.outputs(x)[0]
+    @property
+    def x(self):
+        """The inputs of the first batch."""
+        return self.batches[0][0]
 
-    def fresh(self):
-        """Return copies that belong together, to train, and start all draws anew."""
-        set_random_states(self.model, self.random)
+    @cached_property
+    def y(self):
+        """The targets of the first batch, if they are such that the loss takes them."""
+        if self.one_logit() or self.labels_outside():  # on a GPU, all work would end
+            raise ValueError("the targets do not fit the outputs")
+        return self.batches[0][1]
+
+    @cached_property
+    def targets(self):
+        """All targets of an epoch's batches in order."""
+        return torch.cat([y.flatten() for _, y in self.batches[:-1]]).cpu()
+
+    @cached_property
+    def rows(self):
+        """Inputs and targets of the whole training set, or of a random part."""
+        return _rows(self.loader)
+
+    def copies(self):
+        """Return a model to train, a loss and an optimizer that belong together."""
         parts = copy.deepcopy((self.model, self.loss_fn, self.optimizer))
         parts[0].train()
         return parts
 
     @torch.no_grad()
-    def outputs(self, *inputs, training=True, wild=False):
-        """Return a copy's outputs for inputs in turn, with its own or wild weights."""
-        model, found = self.fresh()[0], []
+    def outputs(self, *inputs, training=False, wild=False, skip=0):
+        """Return a model's outputs for inputs in turn, with its own or wild weights.
+
+        Each time, all draws are the same, unless some are skipped.
+        """
+        model = self.copies()[0]
         model.train(training)  # which may return another model
+        set_random_states(self.model, self.random)
+        torch.rand(skip, device=self.x.device)
         for p in model.parameters() if wild else ():
             p.normal_(0, 3)
-        for x in inputs:
-            set_random_states(self.model, self.random)
-            found.append(model(x))
-        return found
+        return torch.stack([model(x) for x in inputs])
+
+    @cached_property
+    def out(self):
+        """The outputs for the first batch in training."""
+        return self.outputs(self.x, training=True)[0]
 
     def loss(self, out, y):
         """Return the loss as a number, or nan where it refuses."""
         try:
-            return (
-                math.nan if self.outside else copy.deepcopy(self.loss_fn)(out, y).item()
-            )
+            return float(copy.deepcopy(self.loss_fn)(out, y))
         except Exception:
             return math.nan
 
     def same_loss(self, out, y, other_out, other_y):
         """Tell whether the loss makes no difference between two pairs."""
         two = self.loss(out, y), self.loss(other_out, other_y)
-        return math.isclose(*two, rel_tol=1e-5, abs_tol=1e-7)
+        return math.isclose(*two, rel_tol=1e-5)
 
-    def learn(self, model, loss_fn, x, y):
-        """Return outputs and loss, after the backward pass."""
-        if self.outside:  # on a GPU, they would end all work
-            raise ValueError("the targets do not fit the outputs")
-        out = model(x)
-        loss = loss_fn(out, y)
-        if loss.requires_grad and out.requires_grad:
-            out.retain_grad()
-            loss.backward()
-        return out, loss
+    @cached_property
+    def wants(self):
+        """What the loss wants, and for how many classes; made-up outputs tell.
 
-    def overfit(self, factor, steps=30):
+        Over yes and no, an output of 4 is better for a 1 than 1 is, and -4 for a 0.
+        Over numbers, the targets themselves are the best outputs. Of logits, only the
+        differences matter, and one alone has no loss; logarithms are just added.
+        """
+        z, y = torch.rand_like(self.out.float()), self.batches[0][1]
+
+        def loss(out, target):
+            return self.loss(0 * z + out, 0 * y + target)
+
+        if y.is_floating_point():
+            if self.loss(z, y) == 0:
+                return "logits", 1
+            if loss(4, 1) < loss(1, 1) and loss(-4, 0) < loss(0, 0):
+                return "yes or no", 2
+            if y.numel() == z.numel():
+                less, exact, more = (loss(f * y.view_as(z), y) for f in (0.9, 1, 1.1))
+                return ("numbers" if exact < min(less, more) else None), 0
+            return None, 0
+        for dim, classes in enumerate(z.shape[1:], 1):
+            if y.numel() * classes == z.numel():
+                labels = torch.arange(y.numel()).view_as(y).to(y) % classes
+                shifted = z + z.narrow(dim, 0, 1).flip(0)
+                if self.same_loss(z, labels, shifted, labels):
+                    return "logits", classes
+                if self.loss(2 * z, labels) == 2 * self.loss(z, labels):
+                    return "logarithms", classes
+        return None, 0
+
+    @cached_property
+    def made_up(self):
+        """Random outputs; where the loss is over numbers, they are like the targets."""
+        z, y = torch.rand_like(self.out.float()), self.y
+        return y.min() + z * (y.max() - y.min()) if self.wants[0] == "numbers" else z
+
+    @cached_property
+    def backward(self):
+        """What is left after all batches went forward and backward, without a step.
+
+        A copy of the model, the weights its optimizer holds, those that the loss was
+        computed from, and for each batch and ReLU, which units were 0.
+        """
+        (model, loss_fn, optimizer), dead = self.copies(), []
+        for x, y in ((self.x, self.y), *self.batches[1:-1]):
+            loss = loss_fn(model(x), y)
+            nodes = _graph(loss)
+            relus = [node for node in nodes if node.name() == "ReluBackward0"]
+            dead.append([(relu._saved_result == 0).all(0) for relu in relus])
+            if loss.requires_grad:
+                loss.backward()
+        used = {node.variable for node in nodes if hasattr(node, "variable")}
+        return model, _held(optimizer), used, dead
+
+    @cached_property
+    def gradients(self):
+        """The weights' names, themselves and their gradients."""
+        named = self.backward[0].named_parameters()
+        return [(n, p, p.grad.to_dense()) for n, p in named if p.grad is not None]
+
+    def slopes(self, dims):
+        """Return how large the gradients are, of weights with so many dimensions."""
+        found = [_size(grad) for _, p, grad in self.gradients if p.dim() >= dims]
+        return [size for size in found if size] or [1]
+
+    @property
+    def by_mode(self):
+        """The kinds of layers that work in another way in eval mode."""
+        found = [m for m in self.model.modules() if vars(m).get("p", 1)]
+        found = [m for m in found if all(p.requires_grad for p in m.parameters())]
+        kinds = sorted({type(m).__name__ for m in found})
+        return ", ".join(kind for kind in kinds if re.search("Dropout|BatchNorm", kind))
+
+    def overfit(self, rate, steps=50):
         """Return by which share the loss falls when a copy trains on one batch."""
-        model, loss_fn, optimizer = self.fresh()
-        losses, (x, y, out) = [], self.first
+        (model, loss_fn, optimizer), losses = self.copies(), []
         for group in optimizer.param_groups:
-            group["lr"] = factor * _rate(group)
+            group["lr"] = rate * _rate(group) / self.rate
         for _ in range(steps):
-            set_random_states(self.model, self.random)
             optimizer.zero_grad()
-            losses.append(self.learn(model, loss_fn, x, y)[1].item())
+            loss = loss_fn(model(self.x), self.y)
+            loss.backward()
             optimizer.step()
-        guess = self.loss(out, self.mixed)  # to which a trained model must not return
-        start = guess if losses[0] < guess / 2 else losses[0]
-        fall = start - torch.tensor(losses[-9:]).median().item()
-        return fall / (abs(start) + 1e-12)
+            losses.append(loss.item())
+        fall = losses[0] - torch.tensor(losses[-9:]).median().item()
+        guess = self.loss(self.out.roll(1, 0), self.y)  # a trained model is far below
+        return fall / max(abs(losses[0]), guess)
 
-    def names(self, test, model=None):
-        """Say which parameters pass a test."""
-        names = [n for n, p in (model or self.model).named_parameters() if test(p)]
-        return ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)
+    @cached_property
+    def rates(self):
+        """Rates at which one batch is learned, if at the present one it is not.
 
-
-def data(s):
-    """Read batches, and compare them with each other."""
-    once = [ld for ld in (s.loader, s.val_loader) if hasattr(ld, "__next__")]
-    yield "used_up_loader", once, *(type(loader).__name__ for loader in once)
-    first, again = s.pairs[0], _first(s.loader, 1)[0]
-    same = all(torch.equal(a.cpu(), b.cpu()) for a, b in zip(first, again, strict=True))
-    yield "same_order", same and s.count > 1, len(first[0])
-    x = torch.cat([x for x, _ in s.pairs])
-    yield "constant_inputs", len(x) > 1 and (x == x[:1]).all(), len(x)
+        Larger ones only count if the loss hardly falls at all.
+        """
+        fall = self.overfit(self.rate)
+        rates = [] if fall > 0.3 else (10.0**n for n in range(-7, 2))
+        rates = [rate for rate in rates if rate < self.rate or not fall > 0.01]
+        return [rate for rate in rates if self.overfit(rate) > 0.6]
 
 
-def repeats(s):
-    """Compare the rows of training and validation."""
-    train, val = [], []
-    if s.val_loader is not None:
-        pairs = (s.loader, s.pairs), (s.val_loader, _first(s.val_loader, 1))
-        rows = [_rows(*pair)[0].flatten(1).cpu().float().numpy() for pair in pairs]
-        train, val = ([row.tobytes() for row in part] for part in rows)
-    times = Counter(train)
-    own = sum(times[row] > 1 for row in train) / max(1, len(train))
-    share = sum(row in times for row in val) / max(1, len(val))
-    yield "same_rows", share > own + 0.05, share
+class Checks(Trial):
+    """What is looked for, the most serious first."""
 
+    def used_up_loader(self):
+        """The loader is a {}, which is empty once it is read.
 
-def weights(s):
-    """Compare the model's weights with those that the optimizer holds."""
-    held, mine = {*_weights(s.optimizer)}, {*s.model.parameters()}
-    stranger = held.isdisjoint(mine)
-    yield "other_models_optimizer", stranger, len(mine)
-    frozen = s.names(lambda p: not p.requires_grad and p in held)
-    yield "frozen_but_held", frozen, frozen
-    left = s.names(lambda p: p.grad is not None and p.grad.any())
-    yield "leftover_gradients", left, left
+        Why: An iterator can be read once: the second epoch has no batches.
+        Try: a DataLoader, or a list of the batches.
+        """
+        loaders = self.loader, self.val_loader or []
+        data = [getattr(loader, "dataset", loader) for loader in loaders]
+        return [type(part).__name__ for part in data if iter(part) is iter(part)]
 
+    def not_finite(self):
+        """So many numbers are nan or infinite: {}.
 
-def finite(s):
-    """Look for nan and infinity in all there is."""
-    x, y = _rows(s.loader, s.pairs)
-    parts = {"inputs": x, "targets": y, "outputs": s.first[2]}
-    parts |= dict(s.model.named_parameters())
-    bad = {name: (~part.isfinite()).sum().item() for name, part in parts.items()}
-    bad = {name: number for name, number in bad.items() if number}
-    yield "not_finite", bad, bad
+        Why: One of them makes the loss nan and, after a step, all weights.
+        Try: cleaning the data with x.isfinite(), and looking for log(0) and x / 0.
+        """
+        parts = dict(zip(("inputs", "targets"), self.rows, strict=True))
+        parts |= {"outputs": self.out, **dict(self.model.named_parameters())}
+        bad = {name: (~part.isfinite()).sum().item() for name, part in parts.items()}
+        return any(bad.values()) and [{name: n for name, n in bad.items() if n}]
 
+    def other_models_optimizer(self):
+        """The optimizer holds none of the model's {} weights.
 
-def fit(s):
-    """Find what counts classes, before a loss that would break a GPU's work."""
-    _, y, out = s.first
-    s.outside, dims = [], (1, out.dim() - 1) if out.dim() > 1 else ()
-    dims = [d for d in dims if out.numel() == y.numel() * out.shape[d] > y.numel()]
-    s.dim = dims[0] if dims and not y.is_floating_point() else None
-    zeros = [s.loss(o, torch.zeros_like(y)) for o in (out, 3 * out + 1)]
-    shift = abs(s.loss(out.cpu(), y.cpu()) - s.loss(out.cpu() + 1, y.cpu()))
-    constant = math.isclose(*zeros, abs_tol=1e-6) and not shift > 1e-5
-    s.one = out.numel() == len(out) > 1 and constant
-    yield "one_logit", s.one, (*out.shape,)
-    if s.dim or (s.one and not y.is_floating_point()):
-        legal = {
-            *range(out.shape[s.dim or 1]),
-            getattr(s.loss_fn, "ignore_index", -100),
-        }
-        s.outside = [*{*torch.cat([y.flatten() for _, y in s.pairs]).tolist()} - legal]
+        Why: Its steps change weights that this model does not use.
+        Try: making the optimizer from model.parameters(), when the model is complete.
+        """
+        mine = list(self.model.parameters())
+        return _held(self.optimizer).isdisjoint(mine) and [len(mine)]
 
+    def broadcast(self):
+        """Outputs {} are stretched to fit targets {}.
 
-def probe(s):
-    """Find out with made-up outputs what the loss wants."""
-    _, y, out = s.first
-    set_random_states(s.model, s.random)
-    s.mixed = y.flatten()[torch.randperm(y.numel()).to(y.device)].view_as(y)
-    z = torch.randn_like(out, dtype=torch.promote_types(out.dtype, torch.float32))
-    z = z if math.isfinite(s.loss(z, y)) else z.sigmoid()
-    dims = [d for d in {1, z.dim() - 1} if z.dim() > 1 and z.shape[d] > 1]
-    s.wants_logits = any(s.same_loss(z, y, z + z.narrow(d, 0, 1), y) for d in dims)
-    s.wants_targets = False
-    if y.numel() == out.numel() and not s.wants_logits:
-        target, yes = y.view_as(z).to(z.dtype), y > y.double().mean()
-        best, *others = (s.loss(f * target, y) for f in (1, 0.9, 1.1))
-        s.wants_targets = best <= min(others)
-        z, yes = z * max(1, _size(y)) if s.wants_targets else z, yes.to(y.dtype)
-        bits = yes.view_as(z).to(z.dtype)
-        s.wants_logits = s.loss(8 * bits - 4, yes) < s.loss(bits, yes) and (
-            s.loss(0 * bits - 4, 0 * yes) < s.loss(0 * bits, 0 * yes)
-        )
-    s.made_up = z
-    yield from ()
+        Why: Each output is compared with other examples' targets, and learns a mean.
+        Try: one shape for both, by y.unsqueeze(1) or model(x).squeeze(1).
+        """
+        z, y = self.made_up, self.y
+        with contextlib.suppress(RuntimeError):  # where they cannot be stretched
+            wide, tall = torch.broadcast_tensors(z, y)
+            larger = wide.numel() > max(z.numel(), y.numel())
+            if larger and self.same_loss(z, y, wide, tall):
+                return [(*z.shape,), (*y.shape,)]
 
+    def one_logit(self):
+        """A loss over classes gets outputs {}, of one class.
 
-def meaning(s):
-    """Compare what the loss wants with what it gets."""
-    (x, y, out), z = s.first, s.made_up
-    bits = s.wants_logits and y.shape == out.shape
-    wrong = y[(y < 0) | (y > 1)].tolist() if bits else s.outside if s.dim else []
-    yield "labels_outside", wrong, wrong[:5], out.shape[s.dim] if s.dim else 2
-    tied = False
-    with contextlib.suppress(RuntimeError):
-        wide, tall = torch.broadcast_tensors(z, y)
-        dims = [d for d in range(wide.dim()) if 0 in (wide.stride(d), tall.stride(d))]
-        both = [s.same_loss(z, y, o, tall) for o in (wide, wide.flip(dims))]
-        tied = y.shape != z.shape and all(both)
-    yield "broadcast", tied, (*out.shape,), (*y.shape,)
-    mixed = len(y.unique()) > 1 and s.same_loss(z, y, z, s.mixed)
-    yield "targets_ignored", mixed and not tied and not s.one, s.loss(z, y)
-    linear = math.isclose(s.loss(2 * z, y), 2 * s.loss(z, y), rel_tol=1e-4)
-    total = out.double().exp().sum(s.dim or 0).mean().item()
-    wrong = s.dim and linear and abs(total - 1) > 0.05
-    yield "not_log_probabilities", wrong, total
-    low, high = torch.stack([out, *s.outputs(x, wild=True)]).aminmax()
-    squeezed = s.wants_logits and low >= 0 and high <= 1
-    yield "softmax_twice", squeezed, out.min().item(), out.max().item()
+        Why: The probability of an only class is always 1: there is nothing to learn.
+        Try: BCEWithLogitsLoss with float targets, or one output for each class.
+        """
+        return self.wants == ("logits", 1) and [(*self.out.shape,)]
 
+    def labels_outside(self):
+        """Among the targets are {}, which are no classes of {}.
 
-def labels(s):
-    """Look at the targets as they come, and as they are in the whole data set."""
-    y, every = (
-        torch.cat([y for _, y in s.pairs]).cpu(),
-        _rows(s.loader, s.pairs)[1].cpu(),
-    )
-    classes = s.first[2].shape[s.dim] if s.dim else 2 * s.wants_logits
-    seen, share = every.unique(return_counts=True)
-    lost = [*{*range(classes)} - {*seen.tolist()}] if y.numel() == len(y) else []
-    enough = every.numel() > 20 * max(5, len(seen)) and not s.outside
-    yield "missing_classes", lost and enough, classes, lost[:9]
-    if y.is_floating_point():
-        y, every = y > every.mean(), every > every.mean()
-    share = every.unique(return_counts=True)[1] / every.numel()
-    usual = len(y) * (1 - share.square().sum().item())
-    changes = (y[1:] != y[:-1]).sum().item()
-    found = y.numel() == len(y) and usual > 15 and changes < usual / 2
-    yield "sorted_labels", found, changes, len(y), usual
+        Why: They stop the training, or count as something else in silence.
+        Try: class numbers from 0 to the number of outputs less one, or 0 and 1 for two.
+        """
+        seen, most = self.targets.unique().tolist(), self.wants[1] - 1
+        ignored = getattr(self.loss_fn, "ignore_index", -100)
+        wrong = [label for label in seen if not 0 <= label <= most and label != ignored]
+        return most > 0 and wrong and [wrong[:5], most + 1]
 
+    def targets_ignored(self):
+        """The loss stays {:.4g} when the targets change places.
 
-def sizes(s):
-    """Compare outputs, targets and the loss by size."""
-    _, y, out = s.first
-    big, own = _size(y), _size(out)
-    s.far = s.wants_targets and (big > 20 * max(1, own) or 0 < big < min(1, own) / 50)
-    yield "target_scale", s.far, big, own
-    loss, guess, out = 0, 1, out.double()
-    if s.dim and not s.outside:
-        out, y = out.movedim(s.dim, -1).flatten(0, -2), y.flatten()
-        loss, guess = F.cross_entropy(out[y >= 0], y[y >= 0]), math.log(out.shape[1])
-    elif s.wants_logits and y.shape == out.shape:
-        loss, guess = F.binary_cross_entropy_with_logits(out, y.double()), math.log(2)
-    elif s.wants_targets:
-        loss, guess = _size(out - y.view_as(out)) ** 2, 7 * big**2
-    high = loss > 1.5 * guess + 0.5 * (not s.wants_targets)
-    yield "loss_too_high", high, float(loss), guess
+        Why: A loss that does not know whose target is whose cannot teach it.
+        Try: loss_fn on two targets by hand, to find where they are lost.
+        """
+        z, other = self.made_up, self.y.roll(1, 0)
+        same = self.same_loss(z, self.y, z, other) and not torch.equal(self.y, other)
+        return same and not self.broadcast() and [self.loss(z, self.y)]
 
+    def not_log_probabilities(self):
+        """The loss wants logarithms, but exp(outputs) sum to {:.3g}.
 
-def modes(s):
-    """Compare training with evaluation, and predictions with each other."""
-    x, _, out = s.first
-    with Watch() as watch:
-        before, _, after = s.outputs(x, x.flip(0), x, training=False)
-    yield "dropout_in_eval", watch.drops, *watch.drops[:1]
-    found = [
-        m for m in s.model.modules() if isinstance(m, BY_MODE) and vars(m).get("p", 1)
-    ]
-    found = [m for m in found if all(p.requires_grad for p in m.parameters())]
-    kinds = ", ".join(sorted({type(m).__name__ for m in found}))
-    same, zero = torch.allclose(out, before, 1e-5, 1e-7), s.names(lambda p: not p.any())
-    yield "eval_mode", not s.model.training and (kinds or not same), kinds
-    yield "mode_without_effect", kinds and same and not zero, kinds
-    scale, change = _size(before) + 1e-6, (before - after).abs().max().item()
-    yield "state_between_batches", change > 1e-4 * scale, change
-    (among,) = s.outputs(x[-1:].expand_as(x).clone(), training=False)
-    change = (before[-1] - among[-1]).abs().max().item()
-    yield "examples_mixed", change > 1e-3 * scale, change
+        Why: The right output just rises for ever, as no other needs to fall.
+        Try: CrossEntropyLoss, or log_softmax at the end of the model.
+        """
+        total = self.out.double().exp().mean().item() * self.wants[1]
+        return self.wants[0] == "logarithms" and abs(total - 1) > 0.05 and [total]
 
+    def softmax_twice(self):
+        """The loss wants logits, and gets numbers from {:.2g} to {:.2g}.
 
-def gradients(s):
-    """Go through the batches as in training, without a step."""
-    model, loss_fn, optimizer = s.fresh()
-    s.inputs, units, s.slope, held = {}, [], 0, {*_weights(optimizer)}
-    for m in model.modules():
-        if any(p.dim() > 1 for p in m.parameters(recurse=False)):
-            m.register_forward_pre_hook(lambda m, x: s.inputs.setdefault(m, x) and None)
-    for x, y in s.pairs:
-        with Watch() as watch:
-            out, loss = s.learn(model, loss_fn, x, y)
-        units.append(watch.units[: len(units[0]) if units else None])
-        s.slope += 0 if out.grad is None else out.grad.abs().sum().item()
-    for p in (p for p in model.parameters() if p.grad is not None):
-        p.grad = p.grad.to_dense() if p.grad.is_sparse else p.grad
-    alive = [torch.stack(layer).any(0) for layer in zip(*units, strict=True)]
-    dead = max((1 - a.double().mean().item() for a in alive), default=0)
-    yield "dead_relus", dead > 0.8, dead
-    zero = s.names(lambda p: not p.any())  # before such a layer, none is usual
-    none = {
-        p for p in held if p.grad is None or not (p.dim() < 2 or zero or p.grad.any())
-    }
-    lost = s.names(lambda p: p in none and p.requires_grad, model)
-    yield "no_gradient", lost and not s.one, lost
-    stray = {p for p in _leaves(loss) if p not in held}
-    lost = s.names(lambda p: p in stray, model) or f"{len(stray)} not in the model"
-    yield "not_held", stray and not held.isdisjoint(model.parameters()), lost
+        Why: Squeezed twice, no probability gets near 1, and gradients are small.
+        Try: logits as the model's outputs, and softmax or sigmoid only for predictions.
+        """
+        low, high = torch.cat([self.out, *self.outputs(self.x, wild=True)]).aminmax()
+        squeezed = self.wants[0] in ("logits", "yes or no") and low >= 0 and high <= 1
+        return squeezed and [self.out.min().item(), self.out.max().item()]
 
+    def no_gradient(self):
+        """No gradient reaches {}.
 
-def layers(s):
-    """Look at what the layers are given, in the order of their calls, and give back."""
-    x = [*(x for args in s.inputs.values() for x in args), s.first[0]][0].detach()
-    size, spreads = _size(x), x.double().reshape(len(x), -1).std(0)
-    ratio = (spreads.max() / spreads[spreads > 0].median()).item()
-    wild = 10 < size < math.inf or 0 < x.abs().max() < 0.02 or ratio > 100
-    yield "unscaled_inputs", wild and x.is_floating_point(), size, ratio
-    own = [
-        next(p for p in m.parameters(recurse=False) if p.dim() > 1) for m in s.inputs
-    ]
-    own = [p for p in own if p.grad is not None]
-    twins = [
-        len(p) for p in own[:-1] if _kinds(p) == 1 and 1 < 2 * _kinds(p.grad) <= len(p)
-    ]
-    yield "equal_weights", twins, *twins[:1]
-    norms = [p.grad.norm().item() for p in own if p.grad.any()] or [0]
-    most = max(norms) / (s.slope + 1e-30)
-    usual = max(1, size) * max(1, _size(s.first[1]) if s.wants_targets else 1)
-    grown = most > 1e3 * usual or norms[0] > 200 * max(1, size) * norms[-1]
-    yield "exploding_gradient", grown, most
-    slopes = [_size(p.grad[p.grad != 0]) for p in own if p.grad.any()]
-    least = slopes[0] / max(slopes[-1], s.slope / 300) if len(slopes) > 2 else 1
-    yield "vanishing_gradient", least < 2e-4 and not twins, least
+        Why: What gets no gradient stays as it was made.
+        Try: looking for detach, .data, no_grad, argmax, or a layer left unused.
+        """
+        model, held, *_ = self.backward
+        zero = _names(model, lambda p: not p.any())  # then a gradient of 0 is usual
+        moved = {p for _, p, grad in self.gradients if zero or grad.any()}
+        return _names(model, lambda p: p in held - moved and p.requires_grad)
 
+    def not_held(self):
+        """The optimizer does not hold {}.
 
-def rates(s):
-    """Let copies learn one batch by heart, at several learning rates."""
-    rate, fall = max(map(_rate, s.optimizer.param_groups)), s.overfit(1, 50)
-    factors = [] if fall > 0.3 else [10.0**n for n in range(-6, 7)]
-    good = [rate * factor for factor in factors if s.overfit(factor) > 0.6]
-    low, high = min(good, default=rate), max(good, default=rate)
-    yield "learning_rate_too_large", high < rate, rate, low, high
-    slow = low > rate and not fall > 0.01
-    yield "learning_rate_too_small", slow and not s.far, rate, low, high
+        Why: No step changes them, as the optimizer does not know them.
+        Try: making the optimizer last, or freezing them with requires_grad_(False).
+        """
+        model, held, used, _ = self.backward
+        names = _names(model, lambda p: p in used - held)
+        names = names or [f"{len(used - held)} not in the model"]
+        return used - held and not self.other_models_optimizer() and names
 
+    def equal_weights(self):
+        """All units of {} have the same weights.
 
-GROUPS = (
-    data,
-    weights,
-    fit,
-    probe,
-    meaning,
-    finite,
-    labels,
-    repeats,
-    sizes,
-    modes,
-    gradients,
-    layers,
-    rates,
-)
+        Why: Units that start alike and get one gradient stay alike for ever.
+        Try: PyTorch's own initial weights, which are random.
+        """
+        for name, p, grad in self.gradients:
+            if p.dim() > 1 and p.min() == p.max():
+                spread = min(grad.flatten(1).std(dim).max() for dim in (0, 1))
+                if spread <= 1e-3 * grad.abs().max():
+                    return [name]
+
+    def constant_inputs(self):
+        """All {} examples are the same.
+
+        Why: From equal inputs a model can only learn the mean target.
+        Try: looking at a batch: perhaps it is filled or indexed wrongly.
+        """
+        x = torch.cat([x for x, _ in self.batches[:-1]])
+        return len(x) > 1 and (x == x[:1]).all() and [len(x)]
+
+    def same_rows(self):
+        """Of the validation rows, {:.0%} are in the training set.
+
+        Why: The model can know them by heart, so validation looks too good.
+        Try: splitting the data once, before any rows are repeated.
+        """
+        if self.val_loader is not None:
+            both = self.rows[0], _rows(self.val_loader)[0]
+            train, val = ([x.float().numpy().tobytes() for x in p.cpu()] for p in both)
+            times = Counter(train)
+            repeated = sum(times[row] > 1 for row in train) / len(train)
+            share = sum(row in times for row in val) / len(val)
+            return share > repeated + 0.05 and [share]
+
+    def examples_mixed(self):
+        """An output changes by {:.2g} with the other examples of its batch.
+
+        Why: A prediction depends on which others happen to be there.
+        Try: looking for a mean, softmax, reshape or attention over dimension 0.
+        """
+        out = self.outputs(self.x)[0]
+        alone = self.outputs(self.x[-1:].expand_as(self.x).clone())[0]
+        return _changed(out[-1], alone[-1])
+
+    def state_between_batches(self):
+        """Outputs change by {:.2g} once another batch went through.
+
+        Why: Predictions depend on what was predicted before.
+        Try: starting hidden states anew in forward, and keeping none on self.
+        """
+        before, _, after = self.outputs(self.x, self.x.flip(0), self.x)
+        return not self.dropout_in_eval() and _changed(before, after)
+
+    def target_scale(self):
+        """Targets are about {:.3g} in size, and outputs {:.3g}.
+
+        Why: The first steps go into the scale, and no usual learning rate fits.
+        Try: (y - y.mean()) / y.std() for training, and undoing it in predictions.
+        """
+        big, own = _size(self.y), _size(self.out)
+        far = big > 20 * max(1, own) or 0 < big < min(1, own) / 50
+        return far and self.wants[0] == "numbers" and [big, own]
+
+    def learning_rate_too_large(self):
+        """At {0:g}, one batch is not learned in 50 steps.
+
+        Why: Each step jumps over the minimum.
+        Try: a learning rate of {1:.2g} … {2:.2g}, at which it is.
+        """
+        good = [rate for rate in self.rates if rate < self.rate]
+        return good and [self.rate, good[0], good[-1]]
+
+    def learning_rate_too_small(self):
+        """At {0:g}, one batch is not learned in 50 steps.
+
+        Why: The weights hardly move, and training would take far too long.
+        Try: a learning rate of {1:.2g} … {2:.2g}, at which it is.
+        """
+        slow = self.rates and self.rates[0] > self.rate and not self.target_scale()
+        return slow and [self.rate, self.rates[0], self.rates[-1]]
+
+    def dead_relus(self):
+        """Of a layer's units, {:.0%} are 0 for all examples.
+
+        Why: They pass no gradient, so that the weights before them never change.
+        Try: looking for large negative biases, unscaled inputs, a large learning rate.
+        """
+        layers = zip(*self.backward[-1], strict=True)
+        dead = [torch.stack(layer).all(0).double().mean().item() for layer in layers]
+        return max(dead, default=0) > 0.8 and [max(dead)]
+
+    def exploding_gradient(self):
+        """The first layer's gradient is {:.2g} times that of the last one.
+
+        Why: One step with it throws the weights far away.
+        Try: PyTorch's initial weights, normalization, or clip_grad_norm_.
+        """
+        times = self.slopes(dims=2)[0] / self.slopes(dims=2)[-1]
+        return times > 100 and [times]
+
+    def vanishing_gradient(self):
+        """The first layer's gradient is {:.1g} of the last one's.
+
+        Why: The first layers hardly learn.
+        Try: ReLU in place of sigmoid or tanh, normalization, residuals, fewer layers.
+        """
+        share = self.slopes(dims=2)[0] / max(self.slopes(dims=1))
+        return share < 2e-4 and [share]
+
+    def sorted_labels(self):
+        """The label changes {} times in {} examples, where {:.0f} is usual.
+
+        Why: Batches of one class teach that class, and unlearn the one before.
+        Try: shuffle=True for the training loader.
+        """
+        y, every = self.targets, self.rows[1]
+        share = every.unique(return_counts=True)[1] / every.numel()
+        usual = len(y) * (1 - share.square().sum().item())
+        changes = (y[1:] != y[:-1]).sum().item()
+        found = every.numel() == len(every) and usual > 15 and changes < usual / 2
+        return found and [changes, len(y), usual]
+
+    def missing_classes(self):
+        """Of {} classes, {} are never a target.
+
+        Why: They cannot be learned: a split or filter may have lost them.
+        Try: y.unique(return_counts=True), and a split with stratify=y.
+        """
+        every, classes = self.rows[1], set(range(self.wants[1]))
+        seen = set(every.unique().tolist())
+        enough = len(every) == every.numel() > 20 * max(5, len(seen))
+        return seen < classes and enough and [len(classes), sorted(classes - seen)[:9]]
+
+    def unscaled_inputs(self):
+        """Inputs are about {:.2g}, one feature {:.2g} times as wide as usual.
+
+        Why: Layers are made for inputs about 1 in size, each as wide as the others.
+        Try: (x - x.mean(0)) / x.std(0) with the training set's numbers; pixels / 255.
+        """
+        model, given = self.copies()[0], []
+        for module in model.modules():
+            if any(p.dim() > 1 for p in module.parameters(recurse=False)):
+                module.register_forward_pre_hook(lambda _, args: given.extend(args))
+        model(self.x)
+        x = [*given, self.x][0].detach()  # for the first layer; the model may scale
+        size, spreads = _size(x), x.double().reshape(len(x), -1).std(0)
+        ratio = (spreads.max() / spreads[spreads > 0].median()).item()
+        odd = 10 < size < math.inf or 0 < x.abs().max() < 0.02 or ratio > 100
+        return odd and x.is_floating_point() and [size, ratio]
+
+    def loss_too_high(self):
+        """The loss starts at {:.3g}, where guessing would give {:.3g}.
+
+        Why: A model that starts confident and wrong must first unlearn that.
+        Try: scaled inputs, and smaller initial weights in the last layer.
+        """
+        loss, guess = self.loss(self.out, self.y), self.loss(0 * self.out, self.y)
+        usual = 7 if self.wants[0] == "numbers" else 2
+        return self.wants[0] and loss > usual * guess > 0 and [loss, guess]
+
+    def eval_mode(self):
+        """The model is in eval mode, and the mode matters ({}).
+
+        Why: Dropout is off, and batch norm's statistics stay as they are.
+        Try: model.train() at the start of each epoch.
+        """
+        return not self.model.training and self.by_mode and [self.by_mode]
+
+    def dropout_in_eval(self):
+        """In eval mode, outputs change by {:.2g} from call to call.
+
+        Why: Predictions are partly luck, and worse than need be.
+        Try: nn.Dropout, or F.dropout(x, p, training=self.training).
+        """
+        return _changed(self.outputs(self.x), self.outputs(self.x, skip=1))
+
+    def mode_without_effect(self):
+        """With {}, outputs are the same in train and eval mode.
+
+        Why: The layers are not in use, or the mode does not reach them.
+        Try: calling them in forward, and letting train() and eval() do their work.
+        """
+        both = [self.outputs(self.x, training=t, wild=True) for t in (True, False)]
+        return self.by_mode and torch.allclose(*both, 1e-5, 1e-7) and [self.by_mode]
+
+    def same_order(self):
+        """The second epoch begins with the same {} examples as the first.
+
+        Why: Every epoch repeats the same steps.
+        Try: shuffle=True for the training loader.
+        """
+        same = all(map(torch.equal, self.batches[0], self.batches[-1]))
+        return same and self.count > 1 and [len(self.x)]
+
+    def frozen_but_held(self):
+        """The optimizer holds {}, with requires_grad False.
+
+        Why: They are not trained: perhaps they were meant to be.
+        Try: requires_grad_(), or giving the optimizer only what is to be trained.
+        """
+        held = _held(self.optimizer)
+        return _names(self.model, lambda p: not p.requires_grad and p in held)
+
+    def leftover_gradients(self):
+        """There are gradients from before in {}.
+
+        Why: The first step adds to them, if it does not begin with zero_grad.
+        Try: optimizer.zero_grad() before each backward.
+        """
+        return _names(self.model, lambda p: p.grad is not None and p.grad.any())

@@ -725,7 +725,12 @@ def deep_tanh_network_with_tiny_weights():
     for layer in model[::2]:
         nn.init.normal_(layer.weight, std=0.01)
         nn.init.zeros_(layer.bias)
-    return model, in_memory(*line()), nn.MSELoss(), Adam(model.parameters(), lr=1e-3)
+    return (
+        model,
+        in_memory(*line(rows=300)),
+        nn.MSELoss(),
+        Adam(model.parameters(), lr=1e-3),
+    )
 
 
 @broken("exploding_gradient", "loss_too_high", also=["learning_rate_too_large"])
