@@ -39,8 +39,9 @@ def diagnose(model, loader, loss_fn, optimizer, val_loader=None) -> list[Finding
     """Look for silent bugs in a supervised training; print and return what is found.
 
     The most serious comes first; the methods of `Checks` are all there is. At most ten
-    batches are read, and single examples for half a second. The trials are made on copies: the model, the optimizer, the
-    loaders' generators and the random states are left as they were, to the bit.
+    batches are read, and single examples for half a second. The trials are made on
+    copies: the model, the optimizer, the loaders' generators and the random states
+    are left as they were, to the bit.
     """
     found, failed = [], {}
     names = [name for name in vars(Checks) if not name.startswith("_")]
