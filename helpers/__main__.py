@@ -33,6 +33,17 @@ def make_parser():
         epilog = f"example: python -m helpers {name} {example}"
         several.add_parser(name, epilog=epilog, **options).set_defaults(does=does)
     train, evaluate, predict = (one.add_argument for one in several.choices.values())
+    add_options(train)
+    for add in (train, evaluate):
+        add("--device", help="such as cpu or cuda; the fastest if not given")
+    evaluate("checkpoint")
+    predict("checkpoint")
+    predict("image")
+    return parser
+
+
+def add_options(train):
+    """Add the options that only training has."""
     train("--dataset", choices=["mnist", "fashion-mnist", "iris"])
     train("--model", choices=["mlp", "cnn"])
     train("--epochs", type=int, help="how many to have done in the end")
@@ -44,12 +55,6 @@ def make_parser():
     train("--checkpoint", metavar="FILE", help="where to save the run after each epoch")
     train("--resume", action="store_true", help="go on with the run in that file")
     train("--history", metavar="FILE", help="where to write the records, as JSON lines")
-    for add in (train, evaluate):
-        add("--device", help="such as cpu or cuda; the fastest if not given")
-    evaluate("checkpoint")
-    predict("checkpoint")
-    predict("image")
-    return parser
 
 
 def main():
@@ -66,6 +71,8 @@ def main():
     except KeyboardInterrupt:
         parser.exit(130, f"Stopped. {commands.GO_ON}\n")
     except RuntimeError as error:
+        if "Error downloading" in str(error):  # torchvision's, of several lines
+            parser.exit(2, " ".join(str(error).split()) + "\n")
         if LOST.search(str(error)) is None:
             raise
         parser.exit(1, f"Another process has ended. {commands.GO_ON}\n")

@@ -45,17 +45,14 @@ class Settings(dict):
 
 def train(checkpoint=None, resume=False, history=None, device="auto", **given):
     """Train a network, and save it after each epoch; what isn't given is as usual."""
-    there = [path for path in (checkpoint, history) if path and os.path.exists(path)]
-    if distributed.restarts():
-        resume = checkpoint in there
-    elif there and not resume:
-        raise ValueError(f"{there[0]} is there already: add --resume, or rename it.")
+    resume = goes_on(checkpoint, history, resume)
     saved = states_in(checkpoint)["settings"] if resume else {}
     settings = complete(saved | given)
     with distributed.process_group(device) as device:
         train_loader, val_loader, test_loader = make_loaders(settings, device)
         parts = make_parts(settings, train_loader, device)
         records = checkpoints.load_checkpoint(checkpoint, **parts) if resume else []
+        compare_beginnings(records, train_loader)
         number = distributed.world_size()
         if number != saved.get("processes", number) and settings["epochs"]:
             say(OTHERS.format(checkpoint, saved["processes"], number))
@@ -69,6 +66,23 @@ def train(checkpoint=None, resume=False, history=None, device="auto", **given):
             say(in_words(records[-1]))
         means = training.evaluate(model, test_loader, METRICS)
         say("test: " + in_words(distributed.over_all(means, test_loader)))
+
+
+def goes_on(checkpoint, history, resume):
+    """Tell whether a run goes on; a new one must not replace the files of another."""
+    if resume and checkpoint is None:
+        raise ValueError("--resume goes on with a run in --checkpoint FILE: name it.")
+    there = [path for path in (checkpoint, history) if path and os.path.exists(path)]
+    if there and not (resume or distributed.restarts()):
+        raise ValueError(f"{there[0]} is there already: add --resume, or rename it.")
+    return resume or checkpoint in there
+
+
+def compare_beginnings(records, loader):
+    """Refuse to train if not all processes begin after the same epoch."""
+    mean = distributed.over_all({"epochs": len(records)}, loader)["epochs"]
+    if abs(mean - len(records)) > 1e-6:
+        raise ValueError("All processes must see the same checkpoint, and do not.")
 
 
 def evaluate(checkpoint, device="auto"):
@@ -134,8 +148,8 @@ def complete(given):
         raise ValueError("The flowers of Iris are no pictures: use --model mlp.")
     others = {"optimizer": "adam", "schedule": "one-cycle", "seed": 0}
     settings = Settings(others | usual | settings)
-    if settings["epochs"] < 0 or settings["batch_size"] < 1:
-        raise ValueError("There can't be fewer than 0 epochs, or batches below 1.")
+    if settings["epochs"] < 0 or not min(settings["lr"], settings["batch_size"]) > 0:
+        raise ValueError("Epochs, learning rate and batch size must be above 0.")
     return settings
 
 
@@ -179,7 +193,8 @@ def make_parts(settings, train_loader, device):
 
 def read_image(path):
     """Read a picture, dark on light or light on dark, as light on dark."""
-    picture = Image.open(path).convert("RGBA")
+    with Image.open(path) as file:
+        picture = file.convert("RGBA")
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     grey = picture.convert("L")
     return ImageOps.invert(grey) if grey.getpixel((0, 0)) > 127 else grey

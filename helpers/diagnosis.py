@@ -412,7 +412,7 @@ class Checks(Trial):
         """
         model, held, *_ = self.backward
         zero = _names(model, lambda p: not p.any())  # then a gradient of 0 is usual
-        moved = {p for _, p, grad in self.gradients if zero or grad.any()}
+        moved = {p for _, p, g in self.gradients if zero or p.dim() < 2 or g.any()}
         return _names(model, lambda p: p in held - moved and p.requires_grad)
 
     def not_held(self):
@@ -439,13 +439,13 @@ class Checks(Trial):
                     return [name]
 
     def constant_inputs(self):
-        """All {} examples are the same.
+        """All {} examples of a batch are the same.
 
         Why: From equal inputs a model can only learn the mean target.
         Try: looking at a batch: perhaps it is filled or indexed wrongly.
         """
-        x = torch.cat([x for x, _ in self.batches[:-1]])
-        return len(x) > 1 and (x == x[:1]).all() and [len(x)]
+        same = all((x == x[:1]).all() for x, _ in self.batches)
+        return same and len(self.x) > 1 and [len(self.x)]
 
     def same_rows(self):
         """Of the validation rows, {:.0%} are in the training set.
@@ -546,8 +546,8 @@ class Checks(Trial):
         share = every.unique(return_counts=True)[1] / every.numel()
         usual = len(y) * (1 - share.square().sum().item())
         changes = (y[1:] != y[:-1]).sum().item()
-        found = every.numel() == len(every) and usual > 15 and changes < usual / 2
-        return found and [changes, len(y), usual]
+        rare = changes < usual / 2 and usual > 15 and self.count > 1
+        return rare and every.numel() == len(every) and [changes, len(y), usual]
 
     def missing_classes(self):
         """Of {} classes, {} are never a target.
