@@ -14,7 +14,7 @@ BIOME = npx --yes @biomejs/biome@2.6.8 lint --error-on-warnings
 
 unexport PYTHONDONTWRITEBYTECODE  # or each kernel would compile PyTorch's code anew
 
-.PHONY: lab test lint notebooks test-portable bench pin install
+.PHONY: lab test lint notebooks site test-portable bench pin install
 .DEFAULT_GOAL := lab
 
 install:
@@ -34,6 +34,10 @@ lint: install
 
 notebooks: install
 	@$(VENV) -m tools.notebooks run $(ONLY)
+
+# The notebooks as pages, from their committed outputs: open site/index.html.
+site: install
+	@$(VENV) -m tools.pages
 
 # The outputs must not depend on the processor's vector units or on the thread count.
 test-portable: install
