@@ -6,11 +6,8 @@ import re
 from helpers import commands
 from helpers.checkpoints import CheckpointError
 
-EXAMPLES = {
-    "train": "--dataset mnist --model cnn --checkpoint cnn.pt",
-    "evaluate": "cnn.pt",
-    "predict": "cnn.pt my_seven.png",
-}
+EXPECTED = ValueError, OSError, CheckpointError, FloatingPointError
+TORCHS = RuntimeError, AssertionError  # as when there is no such device, or network
 LOST = re.compile("(?i)gloo|nccl|closed by peer")  # a process misses another
 
 
@@ -23,15 +20,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser():
-    """Return the parser of all commands."""
+    """Return the parser of all commands, each described by its docstring."""
     parser = Parser(prog="python -m helpers", description=__doc__)
-    several = parser.add_subparsers(required=True, metavar=" | ".join(EXAMPLES))
-    options = {"argument_default": argparse.SUPPRESS}
-    for name, example in EXAMPLES.items():
-        does = getattr(commands, name)
-        options |= {"help": does.__doc__, "description": does.__doc__}
-        epilog = f"example: python -m helpers {name} {example}"
-        several.add_parser(name, epilog=epilog, **options).set_defaults(does=does)
+    several = parser.add_subparsers(required=True, metavar="train | evaluate | predict")
+    for does in (commands.train, commands.evaluate, commands.predict):
+        words = {"help": does.__doc__.partition(".")[0], "description": does.__doc__}
+        words["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        words["argument_default"] = argparse.SUPPRESS
+        several.add_parser(does.__name__, **words).set_defaults(does=does)
     train, evaluate, predict = (one.add_argument for one in several.choices.values())
     add_options(train)
     for add in (train, evaluate):
@@ -64,18 +60,13 @@ def main():
     does = options.pop("does")
     try:
         does(**options)
-    except (ValueError, CheckpointError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    except FloatingPointError as error:
-        parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:
         parser.exit(130, f"Stopped. {commands.GO_ON}\n")
-    except RuntimeError as error:
-        if "Error downloading" in str(error):  # torchvision's, of several lines
-            parser.exit(2, " ".join(str(error).split()) + "\n")
-        if LOST.search(str(error)) is None:
-            raise
-        parser.exit(1, f"Another process has ended. {commands.GO_ON}\n")
+    except (*EXPECTED, *TORCHS) as error:
+        said = " ".join(str(error).split())
+        if isinstance(error, RuntimeError) and LOST.search(said):
+            parser.exit(1, f"Another process has ended. {commands.GO_ON}\n")
+        parser.exit(2, f"{said}\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ SCHEDULES = {  # the learning rate's factor after a share t of the steps
 CLOTHES = "T-shirt, trousers, pullover, dress, coat, sandal, shirt, sneaker, bag, boot"
 METRICS = {"loss": nn.CrossEntropyLoss(), "accuracy": training.accuracy}
 GO_ON = "What was saved by --checkpoint goes on with the same command and --resume."
-OTHERS = "{} was saved by {} processes, not {}: sums are rounded in another order now."
+OTHERS = "It was saved by {} processes, not {}: sums are rounded in another order now."
 
 
 class Settings(dict):
@@ -39,12 +40,17 @@ class Settings(dict):
 
     def load_state_dict(self, saved: dict) -> None:
         """Refuse to go on with others, but for the number of epochs."""
-        its = {name: saved[name] for name in self} | {"epochs": self["epochs"]}
-        checkpoints.compare(self, its)
+        here = self.state_dict() | {"epochs": saved["epochs"]}
+        checkpoints.compare(here, saved | {"processes": here["processes"]})
+        if here["processes"] != saved["processes"] and self["epochs"]:
+            say(OTHERS.format(saved["processes"], here["processes"]))
 
 
 def train(checkpoint=None, resume=False, history=None, device="auto", **given):
-    """Train a network, and save it after each epoch; what isn't given is as usual."""
+    """Train a network, and save it after each epoch; what isn't given is as usual.
+
+    Example: python -m helpers train --model cnn --checkpoint cnn.pt
+    """
     resume = goes_on(checkpoint, history, resume)
     saved = states_in(checkpoint)["settings"] if resume else {}
     settings = complete(saved | given)
@@ -53,9 +59,6 @@ def train(checkpoint=None, resume=False, history=None, device="auto", **given):
         parts = make_parts(settings, train_loader, device)
         records = checkpoints.load_checkpoint(checkpoint, **parts) if resume else []
         compare_beginnings(records, train_loader)
-        number = distributed.world_size()
-        if number != saved.get("processes", number) and settings["epochs"]:
-            say(OTHERS.format(checkpoint, saved["processes"], number))
         model = distributed.replicate(parts["model"], train_loader)
         what = model, train_loader, val_loader, METRICS["loss"], parts["optimizer"]
         how = {"epochs": settings["epochs"], "scheduler": parts["scheduler"]}
@@ -86,12 +89,18 @@ def compare_beginnings(records, loader):
 
 
 def evaluate(checkpoint, device="auto"):
-    """See how a saved network does on the examples of its test set."""
+    """See how a saved network does on its test set.
+
+    Example: python -m helpers evaluate cnn.pt
+    """
     train(checkpoint, resume=True, device=device, epochs=0)
 
 
 def predict(checkpoint, image):
-    """See what a saved network takes a picture for, and how sure it is."""
+    """See what a saved network takes a picture for, and how sure it is.
+
+    Example: python -m helpers predict cnn.pt my_seven.png
+    """
     from helpers.panels.drawing import like_mnist
 
     states = states_in(checkpoint)
@@ -119,8 +128,16 @@ def in_words(means):
 
 
 def progress(batches):
-    """Show how far an epoch is, in one process of all, if somebody is watching."""
-    return tqdm(batches, leave=False, disable=distributed.rank() > 0 or None)
+    """Show how far an epoch is, if somebody is watching; let Ctrl-C wait for a step."""
+    asked = []
+    before = signal.signal(signal.SIGINT, lambda *_: asked.append("to stop"))
+    try:
+        for batch in tqdm(batches, leave=False, disable=distributed.rank() > 0 or None):
+            yield batch
+            if asked:
+                raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def save(records, parts, checkpoint, history):
@@ -155,28 +172,26 @@ def complete(given):
 
 def make_loaders(settings, device):
     """Yield this process's share of the examples to train on, validate, and test."""
-    loads = {"mnist": data.load_mnist, "fashion-mnist": data.load_fashion_mnist}
     if settings["dataset"] == "iris":
-        train, *others = data.load_iris()[:3]
+        splits = data.load_iris()[:3]
     else:
-        (x, y), test = loads[settings["dataset"]]()
-        train, *others = (x[:50_000], y[:50_000]), (x[50_000:], y[50_000:]), test
-    options = {"batch_size": settings["batch_size"], "seed": settings["seed"]}
-    yield distributed.ShardLoader(*train, **options, shuffle=True, device=device)
-    for split in others:
-        yield distributed.ShardLoader(*split, batch_size=1000, device=device)
+        load = getattr(data, f"load_{settings['dataset'].replace('-', '_')}")
+        (x, y), test = load()
+        splits = (x[:50_000], y[:50_000]), (x[50_000:], y[50_000:]), test
+    how = {name: settings[name] for name in ("batch_size", "seed")} | {"device": device}
+    for split in splits:
+        yield distributed.ShardLoader(*split, shuffle=split is splits[0], **how)
 
 
 def make_model(settings):
     """Return a new network, the same for the same seed."""
     torch.manual_seed(settings["seed"])
     if settings["model"] == "cnn":
-        filters = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 32, 3, padding=1)
-        first, second = [(one, nn.ReLU(), nn.MaxPool2d(2)) for one in filters]
+        first = nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+        second = nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
         return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(1568, 10))
-    iris = settings["dataset"] == "iris"
-    inputs, hidden, classes = (4, 16, 3) if iris else (784, 128, 10)
-    layers = nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes)
+    sizes = (4, 16, 3) if settings["dataset"] == "iris" else (784, 128, 10)
+    layers = nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:])
     return nn.Sequential(nn.Flatten(), *layers)
 
 

@@ -37,10 +37,7 @@ def process_group(device: str = "auto") -> Iterator[torch.device]:
     """Meet the other processes, if there are any; yield this one's device."""
     if device == "auto":
         device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    try:
-        device = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"There is no device {device} here.") from error
+    device = torch.empty(0, device=device).device
     if device.type == "cuda" and world_size() > 1:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
@@ -56,13 +53,13 @@ def _meeting_place():
     """After a restart, don't look for the processes of the attempt before.
 
     torchrun keeps one store for all attempts, with addresses that are no longer right.
-    The count of restarts tells them apart, on a machine that is the only one.
+    The count of restarts tells them apart, but each machine has its own count: there,
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 makes torchrun begin with a new store.
     """
-    if not restarts() or int(os.environ["LOCAL_WORLD_SIZE"]) < world_size():
-        return {}
-    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = dist.PrefixStore(f"{restarts()}", dist.TCPStore(*place, is_master=False))
-    return {"store": store, "rank": rank(), "world_size": world_size()}
+    store, number, processes = next(dist.rendezvous("env://"))
+    alone = os.environ.get("LOCAL_WORLD_SIZE") == str(processes)
+    store = dist.PrefixStore(f"attempt {restarts() if alone else 0}", store)
+    return {"store": store, "rank": number, "world_size": processes}
 
 
 class ShardLoader:
@@ -116,20 +113,14 @@ class ShardLoader:
 def replicate(model: nn.Module, train_loader: ShardLoader) -> nn.Module:
     """Return the model to train: a copy in each process, kept equal to the others.
 
-    Each step is taken with the gradient of the whole batch, which is the mean of the
-    shares' gradients, weighted by their numbers of rows.
+    Each step is taken with the gradient of the whole batch. DistributedDataParallel
+    takes the mean of the shares' gradients; here each counts by its number of rows.
     """
-    if world_size() == 1:
-        return model
-    model = DistributedDataParallel(model)
-    model.register_comm_hook(train_loader, _gradient_of_the_batch)
+    if world_size() > 1:
+        for weight in filter(lambda p: p.requires_grad, model.parameters()):
+            weight.register_hook(lambda grad: grad * train_loader.weight * world_size())
+        model = DistributedDataParallel(model)
     return model
-
-
-def _gradient_of_the_batch(loader, bucket):
-    weighted = bucket.buffer().mul_(loader.weight)
-    summed = dist.all_reduce(weighted, async_op=True).get_future()
-    return summed.then(lambda done: done.value()[0])
 
 
 def over_all(means: dict, loader: ShardLoader) -> dict:

@@ -14,7 +14,7 @@ BUDGET = {  # lines of code, without docstrings, comments and blank lines
     "data.py": 100,
     "checkpoints.py": 150,
     "plotting.py, graph.py": 280,
-    "distributed.py, commands.py, __main__.py": 295,  # DESIGN has 220
+    "distributed.py, commands.py, __main__.py": 281,  # DESIGN has 220
     "diagnosis.py": 341,  # DESIGN has 200
     "environment.py": 35,
     "exercises/checker.py, exercises/compare.py": 180,

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -303,22 +305,19 @@ from helpers.data import load_iris
 from helpers.distributed import ShardLoader, averaged, process_group, rank, replicate
 from helpers.training import train_epochs
 
-def main():
-    with process_group("cpu"):
-        torch.manual_seed(1)
-        data = load_iris()
-        train_loader = ShardLoader(*data.train, batch_size=20, shuffle=True)
-        val_loader = ShardLoader(*data.val, batch_size=20)
-        net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
-        model = replicate(net, train_loader)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        run = model, train_loader, val_loader, nn.CrossEntropyLoss(), optimizer
-        for record in train_epochs(*run, epochs=4):
-            record = averaged(record, train_loader, val_loader)
-            with open(f"{sys.argv[1]}.{rank()}", "a") as file:
-                print(json.dumps(record), file=file)
-
-main()  # no replicated model may be left when Python ends
+with process_group("cpu"):
+    torch.manual_seed(1)
+    data = load_iris()
+    train_loader = ShardLoader(*data.train, batch_size=20, shuffle=True)
+    val_loader = ShardLoader(*data.val, batch_size=20)
+    net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    model = replicate(net, train_loader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    run = model, train_loader, val_loader, nn.CrossEntropyLoss(), optimizer
+    for record in train_epochs(*run, epochs=4):
+        record = averaged(record, train_loader, val_loader)
+        with open(f"{sys.argv[1]}.{rank()}", "a") as file:
+            print(json.dumps(record), file=file)
 """
 
 
@@ -362,21 +361,42 @@ def networks():
                 subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-def test_two_machines_give_the_history_of_one_process(alone, networks, tmp_path):
-    alone(IRIS, *files(tmp_path / "one"))
-    both = tmp_path / "both"
-    line = ["-m", "helpers", *IRIS.split(), *files(both)]
+def on_two_machines(stack, networks, line):
+    """Start a line on both; return what runs there, each with the pid of torchrun."""
+    meet = "--nnodes 2 --nproc-per-node 1 --max-restarts 1 --monitor-interval 0.05"
+    meet += " --rdzv-backend c10d --rdzv-endpoint 10.77.0.1:29500"
+    for i, name in enumerate(networks):
+        here = f"--local-addr 10.77.0.{i + 1} --rdzv-conf is_host={1 - i}"
+        # Both have the name of this machine, which leads to neither.
+        own = [f"GLOO_SOCKET_IFNAME={name}", "RES_OPTIONS=attempts:1 timeout:1"]
+        own += ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"]
+        torchrun = ["ip", "netns", "exec", name, "env", *own, *TORCHRUN]
+        yield stack.enter_context(
+            started([*torchrun, *f"{meet} {here}".split(), "-m", "helpers", *line])
+        )
+
+
+@pytest.mark.parametrize("victim", [None, 0, 1])
+def test_two_machines_give_the_history_of_one_process(
+    alone, networks, tmp_path, victim
+):
+    alone(LONGER, *files(tmp_path / "one"))
+    history = tmp_path / "both/run.jsonl"
     with contextlib.ExitStack() as stack:
-        machines = []
-        for i, name in enumerate(networks):
-            meet = "--rdzv-backend c10d --rdzv-endpoint 10.77.0.1:29500"
-            here = f"--local-addr 10.77.0.{i + 1} --rdzv-conf is_host={1 - i}"
-            options = f"--nnodes 2 --nproc-per-node 1 {meet} {here}".split()
-            # Both have the name of this machine, which leads to neither.
-            own = [f"GLOO_SOCKET_IFNAME={name}", "RES_OPTIONS=attempts:1 timeout:1"]
-            command = ["ip", "netns", "exec", name, "env", *own, *TORCHRUN]
-            machines.append(stack.enter_context(started([*command, *options, *line])))
-        said = [machine.communicate(timeout=300)[0] for machine in machines]
+        line = LONGER.split() + files(tmp_path / "both")
+        machines = list(on_two_machines(stack, networks, line))
+        if victim is not None:
+            while not history.exists():
+                time.sleep(0.01)
+            kill_child(machines[victim].pid)
+            assert len(records(history)) < 16
+        said = "".join(machine.communicate(timeout=300)[0] for machine in machines)
         assert [machine.returncode for machine in machines] == [0, 0]
-    assert [len(text.splitlines()) for text in said] in ([4, 0], [0, 4])
-    assert_close(records(both / "run.jsonl"), records(tmp_path / "one/run.jsonl"))
+    assert said.count("\n") in (16, 17)
+    assert_close(records(history), records(tmp_path / "one/run.jsonl"))
+
+
+def kill_child(pid):
+    """Kill the process that torchrun has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+    os.kill(int(children.split()[0]), signal.SIGKILL)
