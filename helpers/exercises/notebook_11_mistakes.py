@@ -89,6 +89,13 @@ class leaked(Function):
         """
         return torch.isin(x_val, x_train).all(dim=1).sum()
 
+    def mistake_objects(x_train, x_val):
+        """For you, no row is ever in the other set.
+
+        Sets don't compare numbers: two tensors with the same ones remain two things.
+        """
+        return len(set(x_val) & set(x_train))
+
     def mistake_numbers(x_train, x_val):
         """You count numbers, and the question is about rows."""
         return (x_val[:, None] == x_train).all(dim=2).any(dim=1).sum() * x_val.shape[1]
@@ -285,7 +292,8 @@ class Tower(Function):
         if not as_planned and bool((got.sum(dim=-1) - 1).abs().max() < 1e-5):
             kind = "softmax at the end"
         return {
-            "its layers' weights and biases are among its parameters": complete,
+            "its layers' weights are among its parameters": complete,
+            "each layer has a bias": len(biases) == len(weights),
             "the units of a layer begin with different weights": all(
                 len(w.unique(dim=0)) == len(w) for w in weights
             ),
@@ -311,13 +319,13 @@ class Tower(Function):
             return last(x)
 
     def mistake_list(sizes):
-        """Nearly. An optimizer would still get no weights from it."""
+        """An optimizer would still get no weights from it."""
         return _tower(sizes, holder=list)
 
     def mistake_equal(sizes):
         """Nearly. All units of a layer still begin with the same weights.
 
-        They get the same gradients, too, and so they stay one unit for ever.
+        Only their biases tell them apart, so they are slow to become different.
         """
         return _tower(sizes, equal=True)
 
@@ -341,7 +349,7 @@ class Tower(Function):
         return _tower(sizes, relu=True, softmax=True)
 
     def mistake_as_given(sizes):
-        """That behaves like the one you were given, with all its faults."""
+        """It doesn't know its layers yet, and it still ends with a softmax."""
         return _tower(sizes, holder=list, equal=True, relu=True, softmax=True)
 
 
@@ -575,7 +583,9 @@ def _is_same(one, other):
 def _unmoved(fault, model, x, y, loss_fn, optimizer):
     """Take a step on a copy, or with a fault, and compare."""
     original = model
-    if fault not in ("in place", "no copy"):
+    if fault == "model alone":
+        model = copy.deepcopy(model)
+    elif fault not in ("in place", "no copy"):
         model, optimizer = copy.deepcopy((model, optimizer))
     if fault != "mode":
         model.train()
@@ -597,6 +607,12 @@ def _unmoved(fault, model, x, y, loss_fn, optimizer):
         pairs = model.named_parameters()
         return sorted(n for n, p in pairs if p.grad is None or not p.grad.any())
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if fault == "causes":
+        still = {n for n, p in model.named_parameters() if id(p) not in held}
+        pairs = model.named_parameters()
+        return sorted(
+            still | {n for n, p in pairs if p.grad is None or not p.grad.any()}
+        )
     if fault == "optimizer alone":
         return sorted(n for n, p in model.named_parameters() if id(p) not in held)
     optimizer.step()
@@ -612,8 +628,9 @@ class unmoved(Function):
     hints = (
         "Look at what a step *does*, and not at why: note the weights, take a step, "
         "compare. How do you make a note that doesn't change along?",
-        "Then everything has to be put back: weights, buffers, gradients, modes, the "
-        "optimizer's averages. Or is there a way to leave the originals alone?",
+        "Then everything has to be put back: weights, the averages of normalization, "
+        "gradients, modes, the optimizer's averages. Or is there a way to leave the "
+        "originals alone?",
         "A copy of the model doesn't help while the optimizer holds the original's "
         "weights. But `copy.deepcopy` of *one* object that contains them both keeps "
         "what they share.",
@@ -661,13 +678,18 @@ class unmoved(Function):
         model.norm.running_mean += 100  # dead too, but in evaluation mode alone
         model.eval()
         yield parts(model)
+        model = _Model()
+        with torch.no_grad():
+            model.norm.weight.zero_()
+            model.norm.bias.fill_(-1)  # dead, and yet weight decay moves nearly all
+        yield parts(model, _SGD(model.parameters(), lr=0.1, weight_decay=0.1))
 
     def probe(answer, model, x, y, loss_fn, optimizer):
         before = _as_it_is(model, optimizer)
         names = answer(model, x, y, loss_fn, optimizer)
         after = _as_it_is(model, optimizer)
         kinds = (
-            "the model's weights and buffers are as before",
+            "the model's weights and averages are as before",
             "the gradients are as before",
             "the modes are as before",
             "the optimizer's state is as before",
@@ -703,6 +725,13 @@ class unmoved(Function):
         """For you nothing ever moves: your note of the weights changes along."""
         return _unmoved("no copy", *given)
 
+    def mistake_model_alone(*given):
+        """For you nothing ever moves, as the optimizer holds the original's weights.
+
+        You compare those of a copy. And in the original, gradients are cleared.
+        """
+        return _unmoved("model alone", *given)
+
     def mistake_another_copy(*given):
         """For you nothing ever moves.
 
@@ -731,6 +760,13 @@ class unmoved(Function):
         A weight can be held and stay, if no gradient arrives.
         """
         return _unmoved("optimizer alone", *given)
+
+    def mistake_causes(*given):
+        """Nearly. You look for causes, no gradient or no optimizer, and take no step.
+
+        With weight decay, even a weight whose gradient is 0 moves.
+        """
+        return _unmoved("causes", *given)
 
     def mistake_mode(*given):
         """Nearly. You take the step in the mode in which the model happens to be.
