@@ -25,11 +25,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: [not item.nodeid.startswith(name) for name in LONGEST])
     for cell in items:
         if isinstance(cell, IPyNbCell):
-            cell.compare_outputs = functools.partial(_compare, cell.compare_outputs)
+            # PyTorch gives an error another class sometimes; its words are what counts.
+            skipped = {"skip_compare": (*cell.parent.skip_compare, "ename")}
+            compare = functools.partial(cell.compare_outputs, **skipped)
+            cell.compare_outputs = functools.partial(_compare, compare)
             tolerance = tolerance_of(cell.cell.metadata.get("tags", []))
             if tolerance is not None:
                 cell.sanitize = functools.partial(Approximate, tolerance=tolerance)
 
 
-def _compare(compare_outputs, found, stored, **options):
-    return compare_outputs(without_progress_bars(found), stored, **options)
+def _compare(compare_outputs, found, stored):
+    return compare_outputs(without_progress_bars(found), stored)

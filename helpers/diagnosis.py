@@ -13,12 +13,11 @@ import re
 import warnings
 from collections import Counter
 from functools import cached_property
-from itertools import islice
+from itertools import islice, takewhile
 from time import perf_counter
 from typing import NamedTuple
 
 import torch
-from torch.utils.data import default_collate
 
 from helpers.checkpoints import generators, random_states, set_random_states
 
@@ -106,16 +105,13 @@ def _names(model, test):
 
 def _rows(loader):
     """Return the inputs and targets behind a loader: all, or half a second's worth."""
-    data, rows, end = getattr(loader, "dataset", None), [], perf_counter() + 0.5
+    data, end = getattr(loader, "dataset", None), perf_counter() + 0.5
     if not hasattr(data, "__len__"):
-        return [
-            torch.cat(part) for part in zip(*islice(copy.copy(loader), 8), strict=True)
-        ]
-    for i in torch.randperm(len(data)).tolist():
-        rows.append(data[i])
-        if perf_counter() > end:
-            break
-    return getattr(loader, "collate_fn", default_collate)(rows)
+        batches = islice(copy.copy(loader), 8)
+        return [torch.cat(part) for part in zip(*batches, strict=True)]
+    order = torch.randperm(len(data)).tolist()
+    rows = [data[i] for i in takewhile(lambda _: perf_counter() < end, order)]
+    return getattr(loader, "collate_fn", torch.utils.data.default_collate)(rows)
 
 
 def _graph(loss):
@@ -135,7 +131,7 @@ class Trial:
         self.model, self.loss_fn, self.optimizer = model, loss_fn, optimizer
         self.loader, self.val_loader, self.count = loader, val_loader, 0
         self.rate = max(map(_rate, optimizer.param_groups))
-        self.random = random_states(model)
+        self.random, self.held = random_states(model), _held(optimizer)
 
     @cached_property
     def batches(self):
@@ -198,10 +194,9 @@ class Trial:
 
     def loss(self, out, y):
         """Return the loss as a number, or nan where it refuses."""
-        try:
+        with contextlib.suppress(Exception):
             return float(copy.deepcopy(self.loss_fn)(out, y))
-        except Exception:
-            return math.nan
+        return math.nan
 
     def same_loss(self, out, y, other_out, other_y):
         """Tell whether the loss makes no difference between two pairs."""
@@ -228,8 +223,8 @@ class Trial:
                 return "yes or no", 2
             if y.numel() == z.numel():
                 less, exact, more = (loss(f * y.view_as(z), y) for f in (0.9, 1, 1.1))
-                return ("numbers" if exact < min(less, more) else None), 0
-            return None, 0
+                if exact < min(less, more):
+                    return "numbers", 0
         for dim, classes in enumerate(z.shape[1:], 1):
             if y.numel() * classes == z.numel():
                 labels = torch.arange(y.numel()).view_as(y).to(y) % classes
@@ -239,6 +234,13 @@ class Trial:
                 if self.loss(2 * z, labels) == 2 * self.loss(z, labels):
                     return "logarithms", classes
         return None, 0
+
+    def left_out(self, label):
+        """Tell whether the loss makes no use of outputs for this label."""
+        z, y = torch.rand(self.out.shape), 0 * self.batches[0][1].cpu()
+        half = len(y) // 2
+        labels = torch.cat([y[:half], y[half:] + label])
+        return self.same_loss(z, labels, torch.cat([z[:half], 1 - z[half:]]), labels)
 
     @cached_property
     def made_up(self):
@@ -250,19 +252,19 @@ class Trial:
     def backward(self):
         """What is left after all batches went forward and backward, without a step.
 
-        A copy of the model, the weights its optimizer holds, those that the loss was
+        A copy of the model, the weights its optimizer holds, those that each loss was
         computed from, and for each batch and ReLU, which units were 0.
         """
-        (model, loss_fn, optimizer), dead = self.copies(), []
-        for x, y in ((self.x, self.y), *self.batches[1:-1]):
-            loss = loss_fn(model(x), y)
+        (model, loss_fn, optimizer), used, dead = self.copies(), [], []
+        for i, (x, y) in enumerate([(self.x, self.y), *self.batches[1:]]):
+            loss = loss_fn(model(x), y) / (i + 1)  # so that they do not cancel out
             nodes = _graph(loss)
+            used.append({node.variable for node in nodes if hasattr(node, "variable")})
             relus = [node for node in nodes if node.name() == "ReluBackward0"]
             dead.append([(relu._saved_result == 0).all(0) for relu in relus])
             if loss.requires_grad:
                 loss.backward()
-        used = {node.variable for node in nodes if hasattr(node, "variable")}
-        return model, _held(optimizer), used, dead
+        return model, _held(optimizer), set.intersection(*used), dead
 
     @cached_property
     def gradients(self):
@@ -341,7 +343,7 @@ class Checks(Trial):
         Try: making the optimizer from model.parameters(), when the model is complete.
         """
         mine = list(self.model.parameters())
-        return _held(self.optimizer).isdisjoint(mine) and [len(mine)]
+        return self.held.isdisjoint(mine) and [len(mine)]
 
     def broadcast(self):
         """Outputs {} are stretched to fit targets {}.
@@ -373,7 +375,8 @@ class Checks(Trial):
         seen, most = self.targets.unique().tolist(), self.wants[1] - 1
         ignored = getattr(self.loss_fn, "ignore_index", -100)
         wrong = [label for label in seen if not 0 <= label <= most and label != ignored]
-        return most > 0 and wrong and [wrong[:5], most + 1]
+        wrong = most > 0 and [label for label in wrong[:5] if not self.left_out(label)]
+        return wrong and [wrong, most + 1]
 
     def targets_ignored(self):
         """The loss stays {:.4g} when the targets change places.
@@ -422,9 +425,9 @@ class Checks(Trial):
         Try: making the optimizer last, or freezing them with requires_grad_(False).
         """
         model, held, used, _ = self.backward
-        names = _names(model, lambda p: p in used - held)
-        names = names or [f"{len(used - held)} not in the model"]
-        return used - held and not self.other_models_optimizer() and names
+        lost = used - held
+        names = _names(model, lambda p: p in lost) or [f"{len(lost)} not in the model"]
+        return lost and not self.other_models_optimizer() and names
 
     def equal_weights(self):
         """All units of {} have the same weights.
@@ -433,7 +436,7 @@ class Checks(Trial):
         Try: PyTorch's own initial weights, which are random.
         """
         for name, p, grad in self.gradients:
-            if p.dim() > 1 and p.min() == p.max():
+            if p.dim() > 1 and (p == p.flatten()[0]).all():
                 spread = min(grad.flatten(1).std(dim).max() for dim in (0, 1))
                 if spread <= 1e-3 * grad.abs().max():
                     return [name]
@@ -456,10 +459,11 @@ class Checks(Trial):
         if self.val_loader is not None:
             both = self.rows[0], _rows(self.val_loader)[0]
             train, val = ([x.float().numpy().tobytes() for x in p.cpu()] for p in both)
-            times = Counter(train)
-            repeated = sum(times[row] > 1 for row in train) / len(train)
-            share = sum(row in times for row in val) / len(val)
-            return share > repeated + 0.05 and [share]
+            times, some = Counter(train), both[0][:999]
+            measured = some.is_floating_point() and some.unique().numel() > len(some)
+            chance = 0 if measured else sum(times[x] > 1 for x in train) / len(train)
+            share = sum(row in times for row in {*val}) / len({*val})
+            return share > chance + 0.05 and [share]
 
     def examples_mixed(self):
         """An output changes by {:.2g} with the other examples of its batch.
@@ -467,9 +471,8 @@ class Checks(Trial):
         Why: A prediction depends on which others happen to be there.
         Try: looking for a mean, softmax, reshape or attention over dimension 0.
         """
-        out = self.outputs(self.x)[0]
-        alone = self.outputs(self.x[-1:].expand_as(self.x).clone())[0]
-        return _changed(out[-1], alone[-1])
+        alone = self.x[-1:].expand_as(self.x).clone()
+        return _changed(self.outputs(self.x)[0][-1], self.outputs(alone)[0][-1])
 
     def state_between_batches(self):
         """Outputs change by {:.2g} once another batch went through.
@@ -627,8 +630,7 @@ class Checks(Trial):
         Why: They are not trained: perhaps they were meant to be.
         Try: requires_grad_(), or giving the optimizer only what is to be trained.
         """
-        held = _held(self.optimizer)
-        return _names(self.model, lambda p: not p.requires_grad and p in held)
+        return _names(self.model, lambda p: not p.requires_grad and p in self.held)
 
     def leftover_gradients(self):
         """There are gradients from before in {}.

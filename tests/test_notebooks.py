@@ -314,6 +314,17 @@ def tolerant_notebook():
     return new_notebook(cells=cells, metadata=METADATA)
 
 
+def notebook_with_errors():
+    """Return a notebook that has stored two errors of another class than it raises."""
+    notebook = new_notebook(metadata=METADATA)
+    for said in ("why", "because"):
+        error = new_output("error", ename="RuntimeError", evalue=said, traceback=[])
+        cell = new_code_cell("raise NotImplementedError('why')", execution_count=1)
+        cell.outputs, cell.metadata["tags"] = [error], ["raises-exception"]
+        notebook.cells.append(cell)
+    return notebook
+
+
 def spoilt_notebook():
     """Return the beginning of a real notebook, with a digit and a word changed."""
     notebook = read(FOLDER / "02_autograd.ipynb")
@@ -332,6 +343,7 @@ def text_of(cell):
 
 def test_nbval_rejects_a_changed_digit_and_a_changed_word(tmp_path):
     nbformat.write(tolerant_notebook(), tmp_path / "tolerant.ipynb")
+    nbformat.write(notebook_with_errors(), tmp_path / "errors.ipynb")
     nbformat.write(spoilt_notebook(), tmp_path / "spoilt.ipynb")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbval", "-p", "conftest", tmp_path],
@@ -343,7 +355,8 @@ def test_nbval_rejects_a_changed_digit_and_a_changed_word(tmp_path):
     assert done.returncode == 1, done.stdout
     failed = re.findall(r"FAILED (\w+)\.ipynb::Cell (\d+)", done.stdout)
     wrong = [("tolerant", str(i)) for i, (*_, ok) in enumerate(STORED) if not ok]
-    assert sorted(failed) == [("spoilt", "1"), ("spoilt", "3"), *wrong], done.stdout
+    spoilt = [("errors", "1"), ("spoilt", "1"), ("spoilt", "3")]
+    assert sorted(failed) == [*spoilt, *wrong], done.stdout
 
 
 def function_in(source, name):

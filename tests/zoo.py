@@ -562,6 +562,17 @@ def splits_that_overlap():
     return model, loader, nn.MSELoss(), optimizer, val_loader
 
 
+@broken("same_rows")
+def rows_repeated_before_the_split():
+    x, y = table()
+    drawn = torch.randint(256, (512,))
+    x, y = x[drawn], y[drawn]
+    model = mlp()
+    optimizer = Adam(model.parameters(), lr=1e-2)
+    loader, val_loader = batches(x[:400], y[:400]), batches(x[400:], y[400:])
+    return model, loader, nn.CrossEntropyLoss(), optimizer, val_loader
+
+
 @broken("used_up_loader")
 def generator_instead_of_a_loader():
     x, y = table()
@@ -725,12 +736,8 @@ def deep_tanh_network_with_tiny_weights():
     for layer in model[::2]:
         nn.init.normal_(layer.weight, std=0.01)
         nn.init.zeros_(layer.bias)
-    return (
-        model,
-        in_memory(*line(rows=300)),
-        nn.MSELoss(),
-        Adam(model.parameters(), lr=1e-3),
-    )
+    loader = in_memory(*line())  # a whole epoch's gradients of the last bias cancel
+    return model, loader, nn.MSELoss(), Adam(model.parameters(), lr=1e-3)
 
 
 @broken("exploding_gradient", "loss_too_high", also=["learning_rate_too_large"])
@@ -1487,6 +1494,52 @@ def pixels_classified_with_some_to_ignore():
     )
     loader = batches(x, y, size=16)
     return model, loader, nn.CrossEntropyLoss(), Adam(model.parameters(), lr=1e-2)
+
+
+@healthy
+def answers_not_given_and_left_out_by_the_loss():
+    x, _ = table()
+    y = (x @ torch.randn(6, 5) > 0).float()
+    y[torch.rand(256, 5) < 0.3] = -1
+
+    def loss_fn(z, y):
+        given = y >= 0
+        return F.binary_cross_entropy_with_logits(z[given], y[given])
+
+    model = mlp(6, 5)
+    return model, batches(x, y), loss_fn, Adam(model.parameters(), lr=1e-2)
+
+
+@healthy
+def letters_to_ignore_named_in_a_function():
+    x, y, count = letters()
+    y[torch.rand(y.shape) < 0.2] = -1
+
+    def loss_fn(z, y):
+        return F.cross_entropy(z.flatten(0, 1), y.flatten(), ignore_index=-1)
+
+    model = nn.Sequential(nn.Embedding(count, 24), nn.Linear(24, count))
+    return model, batches(x, y), loss_fn, Adam(model.parameters(), lr=1e-2)
+
+
+@healthy
+def forces_as_the_slope_of_an_energy():
+    class Forces(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.energy = nn.Sequential(
+                nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 1, bias=False)
+            )
+
+        @torch.enable_grad()
+        def forward(self, x):
+            x = x.detach().requires_grad_()
+            return -torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
+
+    x = torch.randn(256, 3)
+    model = Forces()
+    optimizer = Adam(model.parameters(), lr=1e-2)
+    return model, batches(x, -x - 0.3 * x.sin()), nn.MSELoss(), optimizer
 
 
 @healthy

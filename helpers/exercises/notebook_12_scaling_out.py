@@ -18,7 +18,7 @@ class batch_gradient(Function):
         "0 times nan is nan. Skip a share that has no rows.",
     )
     right = (
-        "This is what `replicate` has DDP do: each process multiplies its gradient by "
+        "This is what `replicate` does: each process multiplies its gradient by "
         "its part of the rows, and all_reduce adds them up."
     )
 
@@ -124,7 +124,7 @@ class one_too_many(Value):
 
     def mistake_rounded_down():
         """You round down. That is the share of the idlest process."""
-        return [4, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16]
+        return [7, 8, 10, 11, 12, 13, 14, 15, 16]
 
     def mistake_none():
         """You share out as if parts could be cut. Try it with five processes."""
@@ -191,6 +191,11 @@ class rates(Function):
         """You count the steps from 1, so the warm-up is over a step too early."""
         done = [min(1, (step + 1) / max(1, warm_up)) for step in range(steps)]
         return [lr + share * (k - 1) * lr for share in done]
+
+    def mistake_too_soon(lr, k, steps, warm_up):
+        """Yours is at the top a step too early: step `warm_up` is the first there."""
+        done = [min(1, step / max(1, warm_up - 1)) for step in range(steps)]
+        return [lr + (share if warm_up else 1) * (k - 1) * lr for share in done]
 
     def mistake_unscaled(lr, k, steps, warm_up):
         """Yours climbs to the learning rate of the small batch, and stays there."""
@@ -350,6 +355,10 @@ class smallest_batch(Function):
         """
         return math.floor(2 * (latency + size / bandwidth) / per_row) + 1
 
+    def mistake_smaller_half(fixed, per_row, latency, size, bandwidth):
+        """You wait for the smaller half of an odd batch. The larger takes longer."""
+        return max(1, 2 * math.floor((latency + size / bandwidth) / per_row) + 1)
+
     def mistake_latency(fixed, per_row, latency, size, bandwidth):
         """You have forgotten the latency."""
         return 2 * (math.floor(size / bandwidth / per_row) + 1)
@@ -458,6 +467,16 @@ class share_out(Function):
         return [[batch[batch % size == rank].tolist() for batch in batches]
                 for rank in range(size)]  # fmt: skip
 
+    def mistake_whole_batches(n, batch_size, size, epoch):
+        """You shuffle the batches, and the same rows meet again in every epoch.
+
+        What should change is who is with whom.
+        """
+        batches = torch.arange(n).split(batch_size)
+        batches = [batches[i] for i in _order(len(batches), epoch)]
+        return [[batch[batch % size == rank].tolist() for batch in batches]
+                for rank in range(size)]  # fmt: skip
+
     def mistake_same_epoch(n, batch_size, size, epoch):
         """A good order, and the same in every epoch. What is the epoch for?"""
         return share_out.solution(n, batch_size, size, 0)
@@ -485,6 +504,7 @@ def _facts(plans, again, n, batch_size, sizes):
     even = "all processes have equally many rows of each batch"
     same = "a batch has the same rows, whatever the number of processes"
     mixed = "it is a shuffle: epoch 0 hasn't its rows in rising order"
+    changed = "another epoch is another plan"
     new = "another epoch puts other rows together"
     repeats = "asked twice for the same epoch, it returns the same"
     count = n // batch_size
@@ -515,5 +535,6 @@ def _facts(plans, again, n, batch_size, sizes):
     rising = _flat(batches[0, 1]) == [r for one in batches[0, 1] for r in one]
     if count > 1:  # a single batch has all the rows
         facts[mixed] = not rising
+        facts[changed] = all(batches[e, 1] != batches[0, 1] for e in (1, 2))
         facts[new] = all(sorted(batches[e, 1]) != sorted(batches[0, 1]) for e in (1, 2))
     return facts
