@@ -116,35 +116,54 @@ def megabytes():
 
 
 def costs(found):
-    """Fit what a row, a step, a byte and a message cost, in seconds."""
+    """Fit what a step costs each model, and what summing the gradients costs all."""
     alone, both = found["processes"]["1"], found["processes"]["2"]
-    reduced = {int(n): statistics.median(s) for n, s in both["reduce"].items()}
-    longest = max(reduced)
-    byte = (reduced[longest] - reduced[1]) / (4 * longest)
     fitted = {}
     for kind in MODELS:
         rows = {int(n): statistics.median(s) for n, s in alone[kind]["rows"].items()}
         row, step = np.polyfit(list(rows), list(rows.values()), 1)
-        size = 4 * alone[kind]["weights"]
-        fitted[kind] = {"row": row, "step": max(step, 0.0), "bytes": size}
+        cost = {"row": row, "step": max(step, 0.0)}
+        scale = measured(found, kind)[0] / arithmetic(cost, 1)  # to the step itself
+        fitted[kind] = {name: scale * value for name, value in cost.items()}
+        fitted[kind]["bytes"] = 4 * alone[kind]["weights"]
+    reduced = {int(n): statistics.median(s) for n, s in both["reduce"].items()}
+    longest = max(reduced)
+    prices = dict.fromkeys(("meeting", "waiting"), 0.0)
+    prices["byte"] = (reduced[longest] - reduced[1]) / (4 * longest)
+    prices["message"] = reduced[1] / 2  # two processes send each other two messages
+    # What two need beyond that: to meet at all, and to wait for the slower one.
+    work = [arithmetic(fitted[kind], 2) for kind in MODELS]
+    rest = [
+        measured(found, kind)[1] - seconds(fitted[kind], 2, prices) for kind in MODELS
+    ]
+    waiting, meeting = np.polyfit(work, rest, 1)
+    prices |= {"meeting": max(meeting, 0.0), "waiting": max(waiting, 0.0)}
     mlp = fitted["mlp"]
     large = {"row": 1_000 * mlp["row"], "bytes": 1_000 * mlp["bytes"]}
-    fitted["1,000 × mlp"] = mlp | large
-    return fitted, byte, reduced[1] / 2  # two processes send each other two messages
+    return fitted | {"1,000 × mlp": mlp | large}, prices
 
 
-def seconds(cost, number, byte, message):
+def arithmetic(cost, number):
+    """Return seconds for the share of a batch that each of so many processes has."""
+    return cost["step"] + cost["row"] * BATCH / number
+
+
+def seconds(cost, number, prices):
     """Return what a step of a batch takes, if its gradient goes round in a ring."""
-    compute = cost["step"] + cost["row"] * BATCH / number
-    sent = 2 * (number - 1) / number * cost["bytes"] * byte
-    return compute + sent + 2 * (number - 1) * message
+    work = arithmetic(cost, number)
+    if number == 1:
+        return work
+    sent = 2 * (number - 1) / number * cost["bytes"] * prices["byte"]
+    messages = 2 * (number - 1) * prices["message"]
+    waiting = prices["waiting"] * work * np.log2(number)
+    return work + sent + messages + prices["meeting"] + waiting
 
 
 def times_as_fast(found):
     """Return for each model how many times as fast each number of processes is."""
-    fitted, *prices = costs(found)
+    fitted, prices = costs(found)
     return {
-        name: [seconds(c, 1, *prices) / seconds(c, n, *prices) for n in NUMBERS]
+        name: [seconds(c, 1, prices) / seconds(c, n, prices) for n in NUMBERS]
         for name, c in fitted.items()
     }
 
@@ -166,15 +185,19 @@ def report(found):
         one, two, apart = measured(found, kind)
         rows.append([f"{kind}: a step", f"{1e3 * one:.1f} ms", f"{1e3 * two:.1f} ms"])
         rows.append([f"{kind}: share of the reduction", "", f"{1 - apart / two:.0%}"])
-    _, byte, message = costs(found)
-    prices = f"A message takes {1e6 * message:.0f} µs, a gigabyte {1e9 * byte:.1f} s."
+    _, prices = costs(found)
+    said = (
+        f"A message takes {1e6 * prices['message']:.0f} µs, a gigabyte "
+        f"{1e9 * prices['byte']:.1f} s, and meeting {1e3 * prices['meeting']:.1f} ms; "
+        f"one of two waits {prices['waiting']:.0%} of its work for the other."
+    )
     head = ["times as fast as one process", "2", "8", "64", "512"]
     places = [NUMBERS.index(int(number)) for number in head[1:]]
     expected = [
         [name, *(f"{factors[place]:.1f}" for place in places)]
         for name, factors in times_as_fast(found).items()
     ]
-    tables = common.table(["each process", "of one", "of two"], rows), prices
+    tables = common.table(["each process", "of one", "of two"], rows), said
     return "\n\n".join((*tables, common.table(head, expected))), []
 
 

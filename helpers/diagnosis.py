@@ -168,8 +168,14 @@ class Trial:
         return _rows(self.loader)
 
     def copies(self):
-        """Return a model to train, a loss and an optimizer that belong together."""
-        parts = copy.deepcopy((self.model, self.loss_fn, self.optimizer))
+        """Return a model to train, a loss and an optimizer that belong together.
+
+        What the model computed and kept, such as a hidden state, has no past there.
+        """
+        kept = [value for m in self.model.modules() for value in vars(m).values()]
+        kept += [part for value in kept if isinstance(value, tuple) for part in value]
+        made = {id(t): t.detach() for t in kept if getattr(t, "grad_fn", None)}
+        parts = copy.deepcopy((self.model, self.loss_fn, self.optimizer), made)
         parts[0].train()
         return parts
 
@@ -373,8 +379,7 @@ class Checks(Trial):
         Try: class numbers from 0 to the number of outputs less one, or 0 and 1 for two.
         """
         seen, most = self.targets.unique().tolist(), self.wants[1] - 1
-        ignored = getattr(self.loss_fn, "ignore_index", -100)
-        wrong = [label for label in seen if not 0 <= label <= most and label != ignored]
+        wrong = [label for label in seen if not 0 <= label <= most]
         wrong = most > 0 and [label for label in wrong[:5] if not self.left_out(label)]
         return wrong and [wrong, most + 1]
 

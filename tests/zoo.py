@@ -16,6 +16,7 @@ import torch
 from sklearn import datasets
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 from torch.utils.data import (
     DataLoader,
     Dataset,
@@ -941,6 +942,25 @@ def hidden_state_kept_from_the_last_batch():
     return model, loader, nn.CrossEntropyLoss(), Adam(model.parameters(), lr=1e-2)
 
 
+@broken("state_between_batches")
+def state_kept_with_all_that_led_to_it():
+    class Remembering(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(2, 24, batch_first=True)
+            self.head = nn.Linear(24, 2)
+            self.state = None
+
+        def forward(self, x):
+            states, self.state = self.lstm(x, self.state)
+            return self.head(states[:, -1])
+
+    model = Remembering()
+    x, y = walks()
+    model(x[:32])
+    return model, batches(x, y), nn.CrossEntropyLoss(), Adam(model.parameters())
+
+
 @broken("state_between_batches", also=["examples_mixed"])
 def home_made_norm_that_never_stops_to_learn():
     class Running(nn.Module):
@@ -1759,4 +1779,13 @@ def warm_up_from_a_thousandth_of_the_rate():
     model = mlp()
     optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
     torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1e-3, total_iters=50)
+    return model, batches(*table()), nn.CrossEntropyLoss(), optimizer
+
+
+@healthy
+def pruned_network():
+    model = mlp(hidden=64)
+    for layer in (model[0], model[2]):
+        prune.l1_unstructured(layer, "weight", amount=0.5)
+    optimizer = Adam(model.parameters(), lr=1e-2)
     return model, batches(*table()), nn.CrossEntropyLoss(), optimizer
