@@ -191,10 +191,10 @@ def report(found):
         f"{1e9 * prices['byte']:.1f} s, and meeting {1e3 * prices['meeting']:.1f} ms; "
         f"one of two waits {prices['waiting']:.0%} of its work for the other."
     )
-    head = ["times as fast as one process", "2", "8", "64", "512"]
+    head = ["expected: times as fast as one", "2", "8", "64", "512"]
     places = [NUMBERS.index(int(number)) for number in head[1:]]
     expected = [
-        [name, *(f"{factors[place]:.1f}" for place in places)]
+        [name, *(f"{factors[place]:.1f}".replace("0.0", "< 0.1") for place in places)]
         for name, factors in times_as_fast(found).items()
     ]
     tables = common.table(["each process", "of one", "of two"], rows), said

@@ -14,8 +14,8 @@ BUDGET = {  # lines of code, without docstrings, comments and blank lines
     "data.py": 100,
     "checkpoints.py": 150,
     "plotting.py, graph.py": 280,
-    "distributed.py, commands.py, __main__.py": 281,  # DESIGN has 220
-    "diagnosis.py": 341,  # DESIGN has 200
+    "distributed.py, commands.py, __main__.py": 281,  # 220 were planned
+    "diagnosis.py": 344,  # 200 were planned
     "environment.py": 35,
     "exercises/checker.py, exercises/compare.py": 180,
     "exercises/__init__.py, exercises/base.py, exercises/progress.py": 90,

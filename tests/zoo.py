@@ -956,7 +956,7 @@ def state_kept_with_all_that_led_to_it():
             return self.head(states[:, -1])
 
     model = Remembering()
-    x, y = walks()
+    x, y = walks(steps=5)
     model(x[:32])
     return model, batches(x, y), nn.CrossEntropyLoss(), Adam(model.parameters())
 

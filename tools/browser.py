@@ -131,11 +131,11 @@ def new_page(browser, address, token, **options):
     return page
 
 
-def open_notebook(page, name):
-    """Open a notebook, and return it once its kernel is ready."""
+def open_notebook(page, name, view="doc"):
+    """Open a notebook, alone or in the whole of JupyterLab; return it when ready."""
     from playwright.sync_api import expect
 
-    page.goto(f"/doc/tree/{name}.ipynb")
+    page.goto(f"/{view}/tree/{name}.ipynb")
     notebook = page.locator(".jp-NotebookPanel")
     notebook.get_by_role("heading", level=1).wait_for()
     wait_until_idle(notebook)
@@ -143,11 +143,11 @@ def open_notebook(page, name):
     return notebook
 
 
-def open_and_run(page, name):
+def open_and_run(page, name, view="doc"):
     """Open a notebook, run all its cells, and return it once the last has ended."""
     from playwright.sync_api import expect
 
-    notebook = open_notebook(page, name)
+    notebook = open_notebook(page, name, view)
     choose(page, "Run", "Run All Cells")
     prompt = notebook.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
     errors = notebook.locator(ERRORS)
