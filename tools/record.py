@@ -53,7 +53,8 @@ def take_lab(page):
     race.get_by_text("step 40 of 40").wait_for()
     race.evaluate("race => race.scrollIntoView({block: 'center'})")
     time.sleep(1)  # the scroll bar disappears
-    page.screenshot(path=LAB)
+    shot = Image.open(io.BytesIO(page.screenshot()))
+    shot.convert("RGB").quantize().save(LAB, optimize=True)
 
 
 def write_notebook(folder):
