@@ -16,7 +16,7 @@ import torch
 FORMAT = 2
 
 
-class CheckpointError(Exception):
+class CheckpointError(ValueError):
     """What is wrong with a checkpoint, in a sentence."""
 
 

@@ -2,23 +2,18 @@
 
 import json
 import math
-import os
 import signal
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
 from torch import nn, optim
-from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from helpers import checkpoints, data, distributed, training
 
-USUAL = {
-    ("mnist", "mlp"): {"epochs": 4, "lr": 0.03, "batch_size": 512},
-    ("mnist", "cnn"): {"epochs": 2, "lr": 0.01, "batch_size": 128},
-    ("iris", "mlp"): {"epochs": 60, "lr": 0.01, "batch_size": 16},
-}
+# The usual number of epochs, learning rate and batch size
+USUAL = {"mlp": (4, 0.03, 512), "cnn": (2, 0.01, 128), "iris": (60, 0.01, 16)}
 OPTIMIZERS = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
 SCHEDULES = {  # the learning rate's factor after a share t of the steps
     "one-cycle": lambda t: t / 0.2 if t < 0.2 else (1 - t) / 0.8,
@@ -34,16 +29,14 @@ OTHERS = "It was saved by {} processes, not {}: sums are rounded in another orde
 class Settings(dict):
     """What makes a run what it is: saved with it, and the same when it goes on."""
 
-    def state_dict(self) -> dict:
-        """Return all of them, and how many processes use them."""
-        return self | {"processes": distributed.world_size()}
+    state_dict = dict.copy
 
     def load_state_dict(self, saved: dict) -> None:
-        """Refuse to go on with others, but for the number of epochs."""
-        here = self.state_dict() | {"epochs": saved["epochs"]}
-        checkpoints.compare(here, saved | {"processes": here["processes"]})
-        if here["processes"] != saved["processes"] and self["epochs"]:
-            say(OTHERS.format(saved["processes"], here["processes"]))
+        """Refuse to go on with others, but for the epochs and the processes."""
+        may_differ = {name: self[name] for name in ("epochs", "processes")}
+        checkpoints.compare(self, saved | may_differ)
+        if self["processes"] != saved["processes"] and self["epochs"]:
+            say(OTHERS.format(saved["processes"], self["processes"]))
 
 
 def train(checkpoint=None, resume=False, history=None, device="auto", **given):
@@ -51,19 +44,19 @@ def train(checkpoint=None, resume=False, history=None, device="auto", **given):
 
     Example: python -m helpers train --model cnn --checkpoint cnn.pt
     """
-    resume = goes_on(checkpoint, history, resume)
-    saved = states_in(checkpoint)["settings"] if resume else {}
+    saved = settings_to_go_on_with(checkpoint, history, resume)
     settings = complete(saved | given)
     with distributed.process_group(device) as device:
         train_loader, val_loader, test_loader = make_loaders(settings, device)
         parts = make_parts(settings, train_loader, device)
-        records = checkpoints.load_checkpoint(checkpoint, **parts) if resume else []
-        compare_beginnings(records, train_loader)
+        records = checkpoints.load_checkpoint(checkpoint, **parts) if saved else []
+        begun = distributed.over_all({"epoch": len(records)}, train_loader)["epoch"]
+        if not math.isclose(begun, len(records)):
+            raise ValueError("All processes must see the same checkpoint, and do not.")
         model = distributed.replicate(parts["model"], train_loader)
         what = model, train_loader, val_loader, METRICS["loss"], parts["optimizer"]
-        how = {"epochs": settings["epochs"], "scheduler": parts["scheduler"]}
-        how |= {"start": len(records), "watch": progress}
-        for record in training.train_epochs(*what, **how):
+        how = {"epochs": settings["epochs"], "start": len(records), "watch": progress}
+        for record in training.train_epochs(*what, scheduler=parts["scheduler"], **how):
             records.append(distributed.averaged(record, train_loader, val_loader))
             save(records, parts, checkpoint, history)
             say(in_words(records[-1]))
@@ -71,21 +64,19 @@ def train(checkpoint=None, resume=False, history=None, device="auto", **given):
         say("test: " + in_words(distributed.over_all(means, test_loader)))
 
 
-def goes_on(checkpoint, history, resume):
-    """Tell whether a run goes on; a new one must not replace the files of another."""
+def settings_to_go_on_with(checkpoint, history, resume):
+    """Return those of a run that goes on; a new one must not replace its files.
+
+    Where processes are restarted, whatever is there is gone on with: several machines
+    don't count the restarts alike.
+    """
     if resume and checkpoint is None:
         raise ValueError("--resume goes on with a run in --checkpoint FILE: name it.")
-    there = [path for path in (checkpoint, history) if path and os.path.exists(path)]
-    if there and not (resume or distributed.restarts()):
+    there = [path for path in (checkpoint, history) if path and Path(path).exists()]
+    resume = resume or (checkpoint in there and distributed.may_restart())
+    if there and not resume:
         raise ValueError(f"{there[0]} is there already: add --resume, or rename it.")
-    return resume or checkpoint in there
-
-
-def compare_beginnings(records, loader):
-    """Refuse to train if not all processes begin after the same epoch."""
-    mean = distributed.over_all({"epochs": len(records)}, loader)["epochs"]
-    if abs(mean - len(records)) > 1e-6:
-        raise ValueError("All processes must see the same checkpoint, and do not.")
+    return states_in(checkpoint)["settings"] if resume else {}
 
 
 def evaluate(checkpoint, device="auto"):
@@ -110,8 +101,7 @@ def predict(checkpoint, image):
     model = make_model(states["settings"]).eval()
     model.load_state_dict(states["model"])
     names = range(10) if dataset == "mnist" else CLOTHES.split(", ")
-    with torch.no_grad():
-        shares = model(like_mnist(read_image(image))).softmax(1)[0]
+    shares = model(like_mnist(read_image(image))).softmax(1)[0]
     for share, i in zip(*shares.topk(3), strict=True):
         print(f"{names[i]}: {share:.1%}")
 
@@ -160,11 +150,12 @@ def states_in(checkpoint):
 def complete(given):
     """Return all settings: those given, and the usual for the rest."""
     settings = {"dataset": "mnist", "model": "mlp"} | given
-    usual = USUAL.get((settings["dataset"].removeprefix("fashion-"), settings["model"]))
-    if usual is None:
+    kind = "iris" if settings["dataset"] == "iris" else settings["model"]
+    if kind == "iris" and settings["model"] == "cnn":
         raise ValueError("The flowers of Iris are no pictures: use --model mlp.")
-    others = {"optimizer": "adam", "schedule": "one-cycle", "seed": 0}
-    settings = Settings(others | usual | settings)
+    usual = dict(zip(("epochs", "lr", "batch_size"), USUAL[kind], strict=True))
+    usual |= {"optimizer": "adam", "schedule": "one-cycle", "seed": 0}
+    settings = Settings(usual | settings, processes=distributed.world_size())
     if settings["epochs"] < 0 or not min(settings["lr"], settings["batch_size"]) > 0:
         raise ValueError("Epochs, learning rate and batch size must be above 0.")
     return settings
@@ -172,11 +163,9 @@ def complete(given):
 
 def make_loaders(settings, device):
     """Yield this process's share of the examples to train on, validate, and test."""
-    if settings["dataset"] == "iris":
-        splits = data.load_iris()[:3]
-    else:
-        load = getattr(data, f"load_{settings['dataset'].replace('-', '_')}")
-        (x, y), test = load()
+    splits = getattr(data, f"load_{settings['dataset'].replace('-', '_')}")()[:3]
+    if settings["dataset"] != "iris":
+        (x, y), test = splits
         splits = (x[:50_000], y[:50_000]), (x[50_000:], y[50_000:]), test
     how = {name: settings[name] for name in ("batch_size", "seed")} | {"device": device}
     for split in splits:
@@ -190,9 +179,8 @@ def make_model(settings):
         first = nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
         second = nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
         return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(1568, 10))
-    sizes = (4, 16, 3) if settings["dataset"] == "iris" else (784, 128, 10)
-    layers = nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:])
-    return nn.Sequential(nn.Flatten(), *layers)
+    a, b, c = (4, 16, 3) if settings["dataset"] == "iris" else (784, 128, 10)
+    return nn.Sequential(nn.Flatten(), nn.Linear(a, b), nn.ReLU(), nn.Linear(b, c))
 
 
 def make_parts(settings, train_loader, device):
@@ -201,7 +189,7 @@ def make_parts(settings, train_loader, device):
     optimizer = OPTIMIZERS[settings["optimizer"]](model.parameters(), lr=settings["lr"])
     shape = SCHEDULES[settings["schedule"]]
     last = settings["epochs"] * len(train_loader) + 1
-    scheduler = LambdaLR(optimizer, lambda step: shape((step + 1) / last))
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda i: shape((i + 1) / last))
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     return parts | {"train_loader": train_loader, "settings": settings}
 
@@ -209,7 +197,6 @@ def make_parts(settings, train_loader, device):
 def read_image(path):
     """Read a picture, dark on light or light on dark, as light on dark."""
     with Image.open(path) as file:
-        picture = file.convert("RGBA")
-    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    grey = picture.convert("L")
+        grey, opaque = file.convert("RGBA").convert("LA").split()
+    grey = Image.composite(grey, Image.new("L", grey.size, "white"), opaque)
     return ImageOps.invert(grey) if grey.getpixel((0, 0)) > 127 else grey

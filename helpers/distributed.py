@@ -12,9 +12,6 @@ from collections.abc import Iterator
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-
-PARTS = 16  # a row belongs to one of so many parts, and a part to one of the processes
 
 
 def rank() -> int:
@@ -27,39 +24,34 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
-def restarts() -> int:
-    """Return how often torchrun has started all processes anew, after a fault."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+def may_restart() -> bool:
+    """Tell whether torchrun starts all processes anew after a fault, or just did."""
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
 
 
 @contextlib.contextmanager
 def process_group(device: str = "auto") -> Iterator[torch.device]:
-    """Meet the other processes, if there are any; yield this one's device."""
+    """Meet the other processes, if there are any; yield this one's device.
+
+    torchrun keeps one store for all attempts, and after a restart the addresses in it
+    are no longer right. The count of restarts tells them apart, but of several machines
+    each has its own count: there, TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 makes torchrun
+    begin with a new store.
+    """
     if device == "auto":
         device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    device = torch.empty(0, device=device).device
-    if device.type == "cuda" and world_size() > 1:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
     if world_size() > 1:
-        kind = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(kind, **_meeting_place())
-    yield device
+        kind = "gloo"
+        if torch.device(device).type == "cuda":
+            kind = "cpu:gloo,cuda:nccl"
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        store, number, processes = next(dist.rendezvous("env://"))
+        if os.environ.get("GROUP_WORLD_SIZE") == "1":
+            store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+        dist.init_process_group(kind, store=store, rank=number, world_size=processes)
+    yield torch.empty(0, device=device).device
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def _meeting_place():
-    """After a restart, don't look for the processes of the attempt before.
-
-    torchrun keeps one store for all attempts, with addresses that are no longer right.
-    The count of restarts tells them apart, but each machine has its own count: there,
-    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 makes torchrun begin with a new store.
-    """
-    store, number, processes = next(dist.rendezvous("env://"))
-    alone = os.environ.get("LOCAL_WORLD_SIZE") == str(processes)
-    store = dist.PrefixStore(f"attempt {restarts() if alone else 0}", store)
-    return {"store": store, "rank": number, "world_size": processes}
 
 
 class ShardLoader:
@@ -71,26 +63,18 @@ class ShardLoader:
     than 16 rows joins the batch before it, so that nobody is left without a row.
     """
 
-    def __init__(
-        self, *tensors: Tensor, batch_size: int = 32, shuffle: bool = False,
-        seed: int = 0, device: torch.device | str | None = None,
-    ):  # fmt: skip
-        self.parts = max(PARTS, world_size())
+    def __init__(self, *tensors, batch_size=32, shuffle=False, seed=0, device=None):
+        self.parts = max(16, world_size())  # each of them is held by one process
         if batch_size < self.parts and world_size() > 1:
             raise ValueError(f"Several processes need batches of {self.parts} or more.")
         self.mine = torch.arange(len(tensors[0])) % self.parts % world_size() == rank()
         self.tensors = tuple(tensor[self.mine].to(device) for tensor in tensors)
         self.share = len(self.tensors[0]) / len(self.mine)
-        self.batch_size, self.shuffle = batch_size, shuffle
-        self.generator = torch.Generator().manual_seed(seed)
-
-    @property
-    def sizes(self) -> list[int]:
-        """Return how many rows each batch has in all processes together."""
-        whole, rest = divmod(len(self.mine), self.batch_size)
+        self.shuffle, self.generator = shuffle, torch.Generator().manual_seed(seed)
+        whole, rest = divmod(len(self.mine), batch_size)
+        self.sizes = [batch_size] * whole + [rest]  # of all processes together
         if whole and rest < self.parts:
-            return [self.batch_size] * (whole - 1) + [self.batch_size + rest]
-        return [self.batch_size] * whole + [rest]
+            self.sizes[-2:] = [batch_size + rest]
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -98,14 +82,12 @@ class ShardLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         """Go through the data once, in a new order if shuffled."""
-        order = torch.arange(len(self.mine))
+        order = torch.where(self.mine, self.mine.cumsum(0) - 1, -1)  # -1: another's
         for part in range(self.parts if self.shuffle else 0):
             rows = order[part :: self.parts]  # they change places with each other only
-            mixed = torch.randperm(len(rows), generator=self.generator)
-            order[part :: self.parts] = rows[mixed]
-        places = self.mine.cumsum(0) - 1
+            rows[:] = rows[torch.randperm(len(rows), generator=self.generator)]
         for rows in order.split(self.sizes):
-            own = places[rows[self.mine[rows]]].to(self.tensors[0].device)
+            own = rows[rows >= 0].to(self.tensors[0].device)
             self.weight = len(own) / len(rows)  # of this share in the batch
             yield tuple(tensor[own] for tensor in self.tensors)
 
@@ -119,7 +101,7 @@ def replicate(model: nn.Module, train_loader: ShardLoader) -> nn.Module:
     if world_size() > 1:
         for weight in filter(lambda p: p.requires_grad, model.parameters()):
             weight.register_hook(lambda grad: grad * train_loader.weight * world_size())
-        model = DistributedDataParallel(model)
+        model = nn.parallel.DistributedDataParallel(model)
     return model
 
 

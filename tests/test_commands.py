@@ -232,6 +232,18 @@ def test_files_that_are_there_are_not_overwritten(run, files):
     assert [path.read_bytes() for path in files[1::2]] == before
 
 
+def test_run_that_may_be_restarted_goes_on_with_what_is_there(run, files, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    run(IRIS, *files)
+    history = records(files[3])
+    status, out, _ = run(f"{IRIS} --epochs 8", *files)
+    assert (status, records(files[3])[:6]) == (0, history)
+    assert re.findall(r"(?m)^epoch (\d)", out) == ["7", "8"]
+    files[1].unlink()
+    assert run(IRIS, *files)[0] == 2
+    assert len(records(files[3])) == 8
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
