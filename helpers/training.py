@@ -15,9 +15,6 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-Metric = Callable[[Tensor, Tensor], Tensor]
-Record = dict[str, float]
-
 CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss"}
 
 # Mistakes that PyTorch lets pass, or lets fail without a word on the cause.
@@ -80,9 +77,9 @@ def train_events(
 
 def train_epochs(
     model: nn.Module, train_loader: Iterable, val_loader: Iterable | None,
-    loss_fn: Metric, optimizer: torch.optim.Optimizer, *, epochs: int, start: int = 0,
-    metrics: dict[str, Metric] | None = None, scheduler=None, watch: Callable = iter,
-) -> Iterator[Record]:  # fmt: skip
+    loss_fn: Callable, optimizer: torch.optim.Optimizer, *, epochs: int, start: int = 0,
+    metrics: dict[str, Callable] | None = None, scheduler=None, watch: Callable = iter,
+) -> Iterator[dict[str, float]]:  # fmt: skip
     """Train epoch by epoch, yielding a record of plain numbers after each.
 
     A record holds `epoch`, `train_loss`, `val_loss`, one `val_<name>` for every
@@ -103,16 +100,16 @@ def train_epochs(
 
 def fit(
     model: nn.Module, train_loader: Iterable, val_loader: Iterable | None,
-    loss_fn: Metric, optimizer: torch.optim.Optimizer, *, epochs: int, start: int = 0,
-    metrics: dict[str, Metric] | None = None, scheduler=None, watch: Callable = iter,
-) -> list[Record]:  # fmt: skip
+    loss_fn: Callable, optimizer: torch.optim.Optimizer, *, epochs: int, start: int = 0,
+    metrics: dict[str, Callable] | None = None, scheduler=None, watch: Callable = iter,
+) -> list[dict[str, float]]:  # fmt: skip
     """Train at once, with the arguments of `train_epochs`; return the history."""
     parts = model, train_loader, val_loader, loss_fn, optimizer
     run = {"epochs": epochs, "start": start, "metrics": metrics}
     return list(train_epochs(*parts, **run, scheduler=scheduler, watch=watch))
 
 
-def evaluate(model: nn.Module, loader: Iterable, metrics: dict[str, Metric]) -> Record:
+def evaluate(model: nn.Module, loader: Iterable, metrics: dict[str, Callable]) -> dict:
     """Return each metric's mean over every example, with the model in eval mode.
 
     A metric takes (logits, y) and returns its plain mean over the batch, so a
@@ -227,7 +224,8 @@ def _mean(values, sizes):
 def _pairs(loader):
     """Yield the batches, each of which must be a pair of inputs and targets."""
     for batch in loader:
-        _refuse({NO_PAIR: not isinstance(batch, tuple | list) or len(batch) != 2})
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise ValueError(NO_PAIR)
         yield batch
 
 
@@ -252,9 +250,10 @@ def _checked(function):
     by_class = getattr(function, "__name__", type(function).__name__) in CLASS_LOSSES
 
     def call(logits, y):
-        one_column = logits.dim() < 2 or logits.shape[1] == 1
-        shapes_differ = logits.dim() != y.dim() and logits.numel() == y.numel() > 1
-        _refuse({ONE_COLUMN: one_column} if by_class else {ALL_WITH_ALL: shapes_differ})
+        if by_class and (logits.dim() < 2 or logits.shape[1] == 1):
+            raise ValueError(ONE_COLUMN)
+        if not by_class and logits.dim() != y.dim() and logits.numel() == y.numel() > 1:
+            raise ValueError(ALL_WITH_ALL)
         return function(logits, y)
 
     return call
