@@ -55,9 +55,9 @@ options = {"epochs": 5, "learning_rate": 0.001, "batch_size": 32}
 panel = TrainingPanel(make_model, train, val, **options)
 advance = panel._advance
 
-async def timed_advance():
+async def timed_advance(run):
     began = perf_counter()
-    await advance()
+    await advance(run)
     seconds["panel"].append(perf_counter() - began)
 
 panel._advance = timed_advance
@@ -119,7 +119,10 @@ async panel => {
 """
 FIRST = """
 async panel => {
-    if (!panel.shown.length) await new Promise(noted => panel.noted = noted);
+    if (!panel.shown.length) await new Promise((noted, failed) => {
+        panel.noted = noted;
+        setTimeout(failed, 60_000, "no picture came");
+    });
     return panel.shown[0] - window.pressed;
 }
 """
