@@ -43,6 +43,7 @@ LIVE = {
 # JupyterLab, and the second is a frame of the README's moving picture.
 STILLS = {"DrawingPad": "DrawingPad.png", "TrainingPanel": "TrainingPanel.webp"}
 ALT = "Figure in the section “{}”. The text around it says what it shows."
+HERE = "# in the folder of the course:"
 RUN = """\
 {.run-it}
 To run this page, [get the course](../index.md#start) and open
@@ -97,7 +98,7 @@ def gather(target):
     rows = notebook_rows()
     sections = [f"## [{t}]({p}.ipynb)\n\n{list_sections(p)}" for p, t, _ in rows]
     parts = {
-        "CLONE": f"git clone {REPOSITORY} course\ncd course\n" if REPOSITORY else "",
+        "CLONE": f"git clone {REPOSITORY} course\ncd course" if REPOSITORY else HERE,
         "NOTEBOOKS": "\n".join(f"{title} <{page}>" for page, title, _ in rows),
         "TABLE": "\n".join(f"| [{t}]({page}.ipynb) | {w} |" for page, t, w in rows),
         "SECTIONS": "\n\n".join(sections),
