@@ -47,21 +47,26 @@ def train(checkpoint=None, resume=False, history=None, device="auto", **given):
     saved = settings_to_go_on_with(checkpoint, history, resume)
     settings = complete(saved | given)
     with distributed.process_group(device) as device:
-        train_loader, val_loader, test_loader = make_loaders(settings, device)
-        parts = make_parts(settings, train_loader, device)
-        records = checkpoints.load_checkpoint(checkpoint, **parts) if saved else []
-        begun = distributed.over_all({"epoch": len(records)}, train_loader)["epoch"]
-        if not math.isclose(begun, len(records)):
-            raise ValueError("All processes must see the same checkpoint, and do not.")
-        model = distributed.replicate(parts["model"], train_loader)
-        what = model, train_loader, val_loader, METRICS["loss"], parts["optimizer"]
-        how = {"epochs": settings["epochs"], "start": len(records), "watch": progress}
-        for record in training.train_epochs(*what, scheduler=parts["scheduler"], **how):
-            records.append(distributed.averaged(record, train_loader, val_loader))
-            save(records, parts, checkpoint, history)
-            say(in_words(records[-1]))
-        means = training.evaluate(model, test_loader, METRICS)
-        say("test: " + in_words(distributed.over_all(means, test_loader)))
+        run(settings, device, checkpoint, history, goes_on=bool(saved))
+
+
+def run(settings, device, checkpoint, history, goes_on):
+    """Train and test; no replica of a model may be left when the processes part."""
+    train_loader, val_loader, test_loader = make_loaders(settings, device)
+    parts = make_parts(settings, train_loader, device)
+    records = checkpoints.load_checkpoint(checkpoint, **parts) if goes_on else []
+    begun = distributed.over_all({"epoch": len(records)}, train_loader)["epoch"]
+    if not math.isclose(begun, len(records)):
+        raise ValueError("All processes must see the same checkpoint, and do not.")
+    model = distributed.replicate(parts["model"], train_loader)
+    what = model, train_loader, val_loader, METRICS["loss"], parts["optimizer"]
+    how = {"epochs": settings["epochs"], "start": len(records), "watch": progress}
+    for record in training.train_epochs(*what, scheduler=parts["scheduler"], **how):
+        records.append(distributed.averaged(record, train_loader, val_loader))
+        save(records, parts, checkpoint, history)
+        say(in_words(records[-1]))
+    means = training.evaluate(model, test_loader, METRICS)
+    say("test: " + in_words(distributed.over_all(means, test_loader)))
 
 
 def settings_to_go_on_with(checkpoint, history, resume):

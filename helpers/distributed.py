@@ -51,6 +51,7 @@ def process_group(device: str = "auto") -> Iterator[torch.device]:
         dist.init_process_group(kind, store=store, rank=number, world_size=processes)
     yield torch.empty(0, device=device).device
     if dist.is_initialized():
+        dist.barrier()  # the threads of gloo let go of what they have summed
         dist.destroy_process_group()
 
 

@@ -14,7 +14,7 @@ BUDGET = {  # lines of code, without docstrings, comments and blank lines
     "data.py": 100,
     "checkpoints.py": 150,
     "plotting.py, graph.py": 280,
-    "distributed.py, commands.py, __main__.py": 246,  # 220 were planned
+    "distributed.py, commands.py, __main__.py": 249,  # 220 were planned
     "diagnosis.py": 344,  # 200 were planned
     "environment.py": 35,
     "exercises/checker.py, exercises/compare.py": 180,

@@ -132,7 +132,8 @@ class train(Function):
         yield _network(3, 1), torch.randn(8, 3), torch.randn(8, 1), 5
         yield _network(2, 4, 1), torch.randn(6, 2), torch.randn(6, 1), 8
         yield _network(3, 2), torch.randn(1, 3), torch.randn(1, 2), 2
-        yield _network(1, 1).double(), torch.ones(2, 1).double(), torch.rand(2, 1), 3
+        x, y = torch.ones(2, 1).double(), torch.rand(2, 1).double()
+        yield _network(1, 1).double(), x, y, 3
         yield _network(2, 1), torch.randn(4, 2), torch.randn(4, 1), 0
         used, x = _network(2, 3, 1), torch.randn(5, 2)
         used(x).sum().backward()
