@@ -15,7 +15,7 @@ BUDGET = {  # lines of code, without docstrings, comments and blank lines
     "checkpoints.py": 150,
     "plotting.py, graph.py": 280,
     "distributed.py, commands.py, __main__.py": 249,  # 220 were planned
-    "diagnosis.py": 344,  # 200 were planned
+    "diagnosis.py": 343,  # 200 were planned
     "environment.py": 35,
     "exercises/checker.py, exercises/compare.py": 180,
     "exercises/__init__.py, exercises/base.py, exercises/progress.py": 90,
