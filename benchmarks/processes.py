@@ -194,11 +194,16 @@ def report(found):
     head = ["expected: times as fast as one", "2", "8", "64", "512"]
     places = [NUMBERS.index(int(number)) for number in head[1:]]
     expected = [
-        [name, *(f"{factors[place]:.1f}".replace("0.0", "< 0.1") for place in places)]
+        [name, *(in_words(factors[place]) for place in places)]
         for name, factors in times_as_fast(found).items()
     ]
     tables = common.table(["each process", "of one", "of two"], rows), said
     return "\n\n".join((*tables, common.table(head, expected))), []
+
+
+def in_words(times):
+    """Return a factor as it is read in a table."""
+    return f"{times:.1f}" if times >= 0.05 else "< 0.1"
 
 
 def draw(found):

@@ -63,7 +63,7 @@ def set_up(versions, extras):
     if found == wanted and not extras:
         return
     mark_unfinished()
-    sys.stderr.write("Setting up .venv (a minute or some the first time)\n")
+    sys.stderr.write("Setting up .venv (a minute or more the first time)\n")
     if found[:1] != wanted[:1]:
         make_venv()
     install(["dev", "browser"] + extras, VERSIONS[versions])
